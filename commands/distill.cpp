@@ -1,0 +1,63 @@
+#include "commands/distill.hpp"
+
+#include <CLI/App.hpp>
+
+#include "commands/option_kinds.hpp"
+
+namespace pare {
+
+// Null in executables that do not link distill_run.cpp.
+[[gnu::weak]] ExitCode run_distill(const DistillOptions& options, RunContext& context);
+
+namespace {
+
+void check(const DistillOptions& options) {
+  check_exists("STUDENT", options.student, true);
+  check_data_options(options.data);
+  check_teacher(options.teacher, {"none"});
+  check_model_outputs(options.output);
+}
+
+std::vector<std::string> models_of(const DistillOptions& options) {
+  std::vector<std::string> models = options.output.out;
+  models.push_back(options.student);
+  return models;
+}
+
+std::vector<std::string> measurable_of(const DistillOptions& options) {
+  auto names = joined({measurable_of_model(), measurable_of_result(), measurable_sizes(options.output.out),
+                      {"metrics.accuracy", "metrics.loss"}});
+  if (options.init == "keep") names = joined({names, {"metrics.accuracy_before", "metrics.accuracy_drop"}});
+  return names;
+}
+
+}  // namespace
+
+CommandLine add_distill(CLI::App& app) {
+  auto options = std::make_shared<DistillOptions>();
+  options->data.split = "train";
+  options->teacher.teacher.clear();
+  add_argument(app, "STUDENT", options->student, "the model to train, an .onnx or .h5 file");
+  app.option_defaults()->group("Distillation");
+  add_text(app, "--teacher", "FILE|none", options->teacher.teacher, "the model to learn from; none: labels alone")->required();
+  add_teacher_options(app, options->teacher);
+  add_choice(app, "--init", {"kaiming", "keep"}, options->init, "draw new weights, or start from the student's own");
+  add_data_options(app, options->data, DataUse::training);
+  add_training_options(app, options->training);
+  add_model_output_options(app, options->output);
+  add_compute_options(app, options->compute);
+  add_resume_options(app, options->resume);
+  add_report_options(app, options->report);
+
+  CommandLine line;
+  line.options = options;
+  line.report = &options->report;
+  line.compute = &options->compute;
+  line.check = [options] { check(*options); };
+  line.models = [options] { return models_of(*options); };
+  line.measurable = [options] { return measurable_of(*options); };
+  line.run = linked(run_distill, options);
+  return line;
+}
+
+}  // namespace pare

@@ -1,0 +1,62 @@
+#include "commands/evaluate.hpp"
+
+#include <CLI/App.hpp>
+
+#include "commands/option_kinds.hpp"
+
+namespace pare {
+
+// Null in executables that do not link evaluate_run.cpp.
+[[gnu::weak]] ExitCode run_evaluate(const EvaluateOptions& options, RunContext& context);
+
+namespace {
+
+std::vector<std::string> measurable_of(const EvaluateOptions& options) {
+  auto names = joined({measurable_of_model(), measurable_of_result(), measurable_sizes({options.model})});
+  const bool data = !options.data.data.empty();
+  const bool against = !options.against.empty();
+  const auto add = [&](std::initializer_list<const char*> more) { names.insert(names.end(), more.begin(), more.end()); };
+  if (data) add({"metrics.accuracy", "metrics.top5", "metrics.loss"});
+  if (against) add({"metrics.bytes_ratio", "metrics.macs_ratio"});
+  if (data && against) add({"metrics.accuracy_before", "metrics.accuracy_drop", "metrics.agreement"});
+  if (options.latency) add({"metrics.latency_ms_p50", "metrics.latency_ms_p95"});
+  if (options.latency && against) add({"metrics.speedup"});
+  return names;
+}
+
+void check(const EvaluateOptions& options) {
+  check_exists("MODEL", options.model, true);
+  if (!options.against.empty()) check_exists("--against", options.against, true);
+  check_data_options(options.data);
+}
+
+}  // namespace
+
+CommandLine add_evaluate(CLI::App& app) {
+  auto options = std::make_shared<EvaluateOptions>();
+  options->data.split = "test";
+  add_argument(app, "MODEL", options->model, "an .onnx or .h5 file");
+  app.option_defaults()->group("Evaluation");
+  add_text(app, "--against", "BASE", options->against, "also compare with this model");
+  add_integer(app, "--batch", {1, 1 << 24}, options->batch, "samples at once for the metrics");
+  add_choice(app, "--runtime", {"pare"}, options->runtime, "what runs the model");
+  add_flag(app, "--latency", options->latency, "time the model");
+  add_integers(app, "--batch-sizes", {1, 1 << 24}, options->batch_sizes, "batch sizes to time; gates see the first");
+  add_data_options(app, options->data, DataUse::evaluation);
+  add_compute_options(app, options->compute);
+  add_report_options(app, options->report);
+
+  CommandLine line;
+  line.options = options;
+  line.report = &options->report;
+  line.compute = &options->compute;
+  line.check = [options] { check(*options); };
+  line.models = [options] {
+    return options->against.empty() ? std::vector{options->model} : std::vector{options->model, options->against};
+  };
+  line.measurable = [options] { return measurable_of(*options); };
+  line.run = linked(run_evaluate, options);
+  return line;
+}
+
+}  // namespace pare

@@ -1,0 +1,27 @@
+#include "commands/inspect.hpp"
+
+#include <CLI/App.hpp>
+
+#include "commands/option_kinds.hpp"
+
+namespace pare {
+
+// Null in executables that do not link inspect_run.cpp.
+[[gnu::weak]] ExitCode run_inspect(const InspectOptions& options, RunContext& context);
+
+CommandLine add_inspect(CLI::App& app) {
+  auto options = std::make_shared<InspectOptions>();
+  add_argument(app, "MODEL", options->model, "an .onnx or .h5 file");
+  add_report_options(app, options->report);
+
+  CommandLine line;
+  line.options = options;
+  line.report = &options->report;
+  line.check = [options] { check_exists("MODEL", options->model, true); };
+  line.models = [options] { return std::vector{options->model}; };
+  line.measurable = [] { return joined({measurable_of_model(), {"model.sparsity"}}); };
+  line.run = linked(run_inspect, options);
+  return line;
+}
+
+}  // namespace pare

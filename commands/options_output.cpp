@@ -1,0 +1,49 @@
+#include "commands/options_output.hpp"
+
+#include <filesystem>
+#include <set>
+
+#include <CLI/App.hpp>
+
+#include "commands/option_kinds.hpp"
+#include "formats/model_io.hpp"
+#include "src/core/error.hpp"
+#include "src/core/files.hpp"
+
+namespace pare {
+
+void add_report_options(CLI::App& app, ReportOptions& options) {
+  app.option_defaults()->group("Report");
+  add_texts(app, "--report", "FILE", options.reports, "write a JSON report (.json); - is stdout; repeatable");
+  add_texts(app, "--gate", "EXPR", options.gates,
+            "exit 4 unless this holds, as 'accuracy>=0.91', 'bytes<=10000'; repeatable");
+  add_flag(app, "-q,--quiet", options.quiet, "no table and no progress");
+  add_flag(app, "-v,--verbose", options.verbose, "also log details on stderr");
+  add_text(app, "--log", "FILE", options.log, "append the log, with details, to FILE");
+}
+
+void add_model_output_options(CLI::App& app, ModelOutputOptions& options) {
+  app.option_defaults()->group("Output");
+  add_texts(app, "-o,--out", "FILE", options.out, "written model, .onnx or .h5; repeatable")->required();
+  add_flag(app, "--force", options.force, "replace existing outputs");
+  add_flag(app, "--dry-run", options.dry_run, "print what would be done; run nothing");
+}
+
+void check_model_outputs(const ModelOutputOptions& options) {
+  std::set<std::string> seen;
+  for (const auto& path : options.out) {
+    format_of(path);
+    if (!seen.insert(std::filesystem::path(path).lexically_normal().string()).second)
+      fail_usage("--out: {} is given twice; name each output once", path);
+    check_output(path, options.force);
+  }
+}
+
+std::vector<std::string> measurable_sizes(const std::vector<std::string>& out) {
+  std::vector<std::string> names;
+  if (out.size() == 1) names.push_back("result.bytes");
+  for (const auto& path : out) names.push_back("result.bytes" + std::filesystem::path(path).extension().string());
+  return names;
+}
+
+}  // namespace pare

@@ -1,0 +1,45 @@
+// How a command trains: length, optimizer, distillation, precision.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace pare {
+
+struct TrainingOptions {
+  int64_t epochs = 10;
+  int64_t steps = 0;  // > 0: this many steps instead of `epochs`
+  int64_t batch = 128;
+  double lr = 1e-3;
+  std::string optimizer = "adamw";     // sgd | adamw
+  std::string lr_schedule = "cosine";  // cosine | step | constant
+  int64_t warmup = 0;                  // steps over which the learning rate rises from 0
+  double weight_decay = 1e-4;
+  double label_smoothing = 0;
+  std::string augment;               // "flip,shift:2"; empty: none. Syntax checked
+  std::string batch_norm = "train";  // freeze | train
+  std::string precision = "auto";    // auto | fp32 | bf16
+};
+
+// The weight of the distillation loss is kd_weight, that of the labels 1 - kd_weight.
+struct TeacherOptions {
+  std::string teacher = "original";  // prune: original | self | FILE | none; distill: FILE | none
+  double temperature = 2;
+  double kd_weight = 0.7;
+};
+
+// Defaults shown in help are the values that `options` holds when it is added.
+void add_training_options(CLI::App& app, TrainingOptions& options);
+
+// --temperature, --kd-weight; --teacher itself is the command's.
+void add_teacher_options(CLI::App& app, TeacherOptions& options);
+
+// Refuses (exit 2) a teacher that is neither one of `words` nor a file.
+void check_teacher(const TeacherOptions& options, const std::vector<std::string>& words);
+
+}  // namespace pare

@@ -1,0 +1,16 @@
+#include "commands/run_context.hpp"
+
+#include <spdlog/spdlog.h>
+
+namespace pare {
+
+void RunContext::print(std::string_view text) const {
+  if (!quiet) std::fwrite(text.data(), 1, text.size(), table_stream);
+}
+
+void RunContext::warn(std::string message) {
+  spdlog::warn(message);
+  report.warnings.push_back(std::move(message));
+}
+
+}  // namespace pare

@@ -1,0 +1,36 @@
+// Named tensors in an HDF5 file: one table with a row a tensor, and one blob with all their bytes. README.md describes the layout.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "formats/hdf5_file.hpp"
+#include "formats/onnx_model.hpp"
+
+namespace pare {
+
+// A tensor's bytes as they lie in the blob.
+struct EncodedTensor {
+  std::string layout;  // "dense": every element. "bitmask": a bit an element, then the elements whose bit is 1
+  ByteRope bytes;
+};
+
+// The smaller of the layouts that the type allows; of equal ones dense. Keeps every bit: -0.0 and NaN are stored elements.
+EncodedTensor encode_tensor(const Tensor& tensor);
+
+// The inverse: the row-major bytes of a tensor of that type and shape. Throws (exit 3) when `stored` does not fit them.
+Bytes decode_tensor(const std::string& layout, const std::string& values, DType dtype, const Shape& shape, const Bytes& stored);
+
+// A row of the table with its decoded tensor.
+struct StoredTensor {
+  NamedTensor named;
+  bool intact = false;  // the decoded bytes have the hash that was stored with them
+};
+
+// Creates `tensors/index` and `tensors/data` in `group`. Names must hold no NUL; strings cannot be stored.
+void write_tensors(Hdf5Group group, const std::vector<NamedTensor>& tensors);
+
+// All tensors in the order in which they were written. Throws (exit 3) naming the first tensor that cannot be decoded.
+std::vector<StoredTensor> read_tensors(const Hdf5Group& group);
+
+}  // namespace pare

@@ -1,0 +1,54 @@
+// An .onnx file: its bytes, what its header says, where its tensors are, and the same bytes with some tensors replaced.
+// Layout: the ModelProto of the ONNX specification (onnx.proto3); nothing is decoded that is not asked for.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "formats/byte_rope.hpp"
+#include "src/graph/graph.hpp"
+
+namespace pare {
+
+struct OnnxModel {
+  std::string path;  // where it was read from; external data is looked for in its folder
+  Bytes bytes;       // the ModelProto
+  int64_t ir_version = 0;
+  std::string producer;
+  std::map<std::string, int64_t> opsets;  // by domain, "" is the default domain
+  std::map<std::string, std::string> metadata;
+};
+
+// A tensor of the top-level graph: an initializer, or the value of a Constant node (named as the node's output).
+struct NamedTensor {
+  std::string name;
+  Tensor tensor;
+};
+
+// Reads the header. `bytes` need not be valid: throws (exit 3) with the byte offset when they are not a ModelProto.
+OnnxModel open_onnx(Bytes bytes, std::string path);
+
+// All tensors of the top-level graph in file order; data aliases the file where it is stored as raw_data. Throws (exit 3)
+// naming the tensor when its data does not fit its shape.
+std::vector<NamedTensor> read_tensors(const OnnxModel& model);
+
+// The graph, normalised to opset 21 semantics. Throws (exit 3) with node and reason.
+Graph read_graph(const OnnxModel& model);
+
+struct OnnxEdit {
+  // Called for each tensor of read_tensors() in its order. nullopt leaves it as it is; bytes become its raw_data, with shape and
+  // type as before; empty bytes remove the data (for containers that keep it elsewhere).
+  std::function<std::optional<Bytes>(const NamedTensor&)> tensor_data;
+  // metadata_props that are added or replaced.
+  std::map<std::string, std::string> metadata;
+};
+
+// The model's bytes with the edit applied; everything else, unknown fields too, stays as it is. A tensor with external data that
+// the edit leaves alone is written inline, so that the result stands alone.
+ByteRope edit_onnx(const OnnxModel& model, const OnnxEdit& edit);
+
+}  // namespace pare

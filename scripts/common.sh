@@ -1,0 +1,50 @@
+# shellcheck shell=bash
+# Sourced by the scripts of this folder: where things are, and errors of one line.
+set -euo pipefail
+
+root=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
+me=$(basename -- "$0")
+script=$(realpath -- "$0")
+cache=$(realpath -m -- "${PARE_CACHE:-${HOME:?set HOME or PARE_CACHE}/.cache/pare}")
+torch_version=2.11.0
+torch_dir=${PARE_TORCH_DIR:-$cache/torch-$torch_version/torch}
+test_python=$cache/python/bin/python3
+fashion_data=/usr/share/datasets/fashion-mnist
+release=$root/build/release
+: "$torch_dir" "$test_python" "$fashion_data" "$release"  # used by the scripts that source this file
+
+say() { printf '%s\n' "$*" >&2; }
+
+die() {
+  say "$me: $*"
+  exit 1
+}
+
+usage_error() {
+  say "$me: $*; see $me --help"
+  exit 2
+}
+
+# Prints the comment block at the top of the running script: the help lives beside the code that it describes.
+show_help() {
+  awk 'NR == 1 { next } /^#/ { sub(/^# ?/, ""); print; next } { exit }' "$script"
+  exit 0
+}
+
+# Configures (only when needed) and builds targets of a preset. Quiet where nobody watches: only warnings and errors are printed.
+build() {
+  local preset=$1 quiet=()
+  shift
+  [[ -t 2 ]] || quiet=(-- --quiet)
+  if [[ ! -f $root/build/$preset/build.ninja ]] || ! grep -qxF "PARE_TORCH_DIR:PATH=$torch_dir" "$root/build/$preset/CMakeCache.txt"; then
+    (cd -- "$root" && cmake --preset "$preset" --log-level=WARNING -DPARE_TORCH_DIR="$torch_dir") >&2
+  fi
+  (cd -- "$root" && cmake --build --preset "$preset" --target "$@" "${quiet[@]}") >&2
+}
+
+# The executables that the machine can build: the CUDA engine needs nvcc.
+engines() {
+  local names=(pare pare-hdf5 pare-engine)
+  if command -v nvcc >/dev/null || [[ -x ${CUDA_HOME:-/usr/local/cuda}/bin/nvcc ]]; then names+=(pare-engine-cuda); fi
+  printf '%s\n' "${names[@]}"
+}

@@ -1,0 +1,15 @@
+# shellcheck shell=bash disable=SC2034,SC2054  # read by the scripts that source this file
+# How the bundled CNN was trained and how it is pruned: one place, so that every script and the README mean the same runs.
+
+# scripts/train_fashion_cnn.sh: pare distill --teacher none
+train_seed=1
+train_recipe=(--epochs 40 --batch 128 --optimizer adamw --lr 5e-3 --weight-decay 1e-2 --lr-schedule cosine --augment flip,shift:2)
+
+# scripts/quickstart.sh, scripts/repro_prune_curve.sh: pare prune
+prune_seed=1
+prune_recipe=(--importance taylor --average 0.9 --scope global --schedule cubic
+              --epochs 12 --batch 128 --optimizer adamw --lr 3e-3 --weight-decay 1e-4 --lr-schedule cosine --augment flip,shift:2
+              --teacher original --temperature 2 --kd-weight 0.7)
+
+# Of the 60,000 training images, held out for every choice; the test images only measure.
+holdout=5000

@@ -1,0 +1,63 @@
+// A set of samples of one shape, with or without class labels, and views of it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "src/graph/tensor.hpp"
+
+namespace pare {
+
+// Immutable; every function may be called from several threads at once. Sample indices are 0 .. size()-1.
+class Dataset {
+ public:
+  virtual ~Dataset() = default;
+
+  // Where the samples come from: the first part of messages.
+  virtual std::string name() const = 0;
+  // "train-images-idx3-ubyte: sample 17": the sample as the user finds it in the file, whatever view it is seen
+  // through.
+  virtual std::string sample_name(int64_t index) const = 0;
+
+  virtual int64_t size() const = 0;
+  // Without the batch dimension: [C,H,W] for images, [F] for feature vectors.
+  virtual const Shape& sample_shape() const = 0;
+  // The type that the samples are stored in.
+  virtual DType element_type() const = 0;
+  // Writes the stored values of sample `index` as float, element_count(sample_shape()) of them, unscaled.
+  virtual void read(int64_t index, float* sample) const = 0;
+  // The same values where they lie in memory as uint8; nullptr when they do not.
+  virtual const uint8_t* stored_uint8(int64_t index) const = 0;
+
+  virtual bool labelled() const = 0;
+  // The sample's class. Only when labelled().
+  virtual int64_t label(int64_t index) const = 0;
+  // Highest label + 1 of the whole set, also for a view of it; 0 when it is not labelled.
+  virtual int64_t class_count() const = 0;
+};
+
+using DatasetPtr = std::shared_ptr<const Dataset>;
+
+// Samples `indices` of `dataset`, in that order. A view: samples are not copied.
+DatasetPtr subset(DatasetPtr dataset, std::vector<int64_t> indices);
+
+struct HoldoutSplit {
+  DatasetPtr train;
+  DatasetPtr held_out;
+};
+
+// `count` samples drawn by seed, and the others; both in file order. Throws (exit 2) unless 0 < count < size.
+HoldoutSplit split_holdout(const DatasetPtr& dataset, int64_t count, uint64_t seed);
+
+// The first `count` samples of a shuffle by seed, in shuffled order, so a smaller limit is a prefix of a larger one;
+// the data set itself when it has no more than `count`. Throws (exit 2) when count < 1.
+DatasetPtr limit(const DatasetPtr& dataset, int64_t count, uint64_t seed);
+
+// Throws (exit 3) naming the first sample whose label is not in 0 .. classes-1, or when the data set has no labels.
+void check_labels(const Dataset& dataset, int64_t classes);
+
+}  // namespace pare

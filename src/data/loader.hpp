@@ -1,0 +1,96 @@
+// Batches for training and evaluation, prepared ahead of the step in threads of their own.
+#pragma once
+
+#include <condition_variable>
+#include <cstdint>
+#include <exception>
+#include <mutex>
+#include <span>
+#include <stop_token>
+#include <thread>
+#include <vector>
+
+#include "src/core/files.hpp"
+#include "src/data/sample_writer.hpp"
+
+namespace pare {
+
+struct LoaderConfig {
+  int64_t batch = 128;
+  uint64_t seed = 0;       // of the order and the augmentations
+  bool shuffle = false;    // false: 0 .. size-1 in every epoch
+  bool drop_last = false;  // true: a last batch that is not full is left out
+  Preprocess preprocess;
+  std::vector<Augmentation> augmentations;
+  int prefetch = 4;  // batches prepared ahead
+  int threads = 1;
+};
+
+struct Batch {
+  std::span<float> inputs;     // [size, sample_shape], 64-byte aligned
+  std::span<int64_t> labels;   // [size]; empty when the data set is not labelled
+  std::span<int64_t> indices;  // [size]: which samples of the data set
+  int64_t size = 0;
+};
+
+// The order of an epoch is a function of (seed, epoch), an augmented sample one of (seed, epoch, index): start(epoch,
+// batch) continues exactly where an earlier run stopped, for any number of threads. All functions are for one thread,
+// the consumer.
+class Loader {
+ public:
+  // `dataset` must outlive the loader. Memory: (prefetch + 1) batches. Throws (exit 2) for a config that cannot be or
+  // does not fit the samples, and when drop_last leaves no batch.
+  Loader(const Dataset& dataset, const LoaderConfig& config);
+  Loader(const Loader&) = delete;
+  Loader& operator=(const Loader&) = delete;
+
+  int64_t batches_per_epoch() const { return batches_per_epoch_; }
+
+  // Begins to prepare `epoch` from batch `first_batch` on (0 .. batches_per_epoch()); what was being prepared is
+  // dropped.
+  void start(int64_t epoch, int64_t first_batch = 0);
+
+  // The next batch, valid until the next call of next() or start(); nullptr at the end of the epoch and before the
+  // first start(). Rethrows what went wrong while this batch was prepared; the epoch is over then.
+  const Batch* next();
+
+  // Seconds that next() has waited for batches since the loader was made, the first batch of each epoch included.
+  double waited_seconds() const { return waited_seconds_; }
+
+ private:
+  // A batch's buffers, reused for every prefetch+1'th batch.
+  struct Slot {
+    Bytes memory;
+    std::span<float> inputs;
+    std::vector<int64_t> labels;
+    std::vector<int64_t> indices;
+    Batch batch;
+    bool ready = false;
+    std::exception_ptr error;
+  };
+
+  Slot& slot_of(int64_t batch) { return slots_[static_cast<size_t>(batch % static_cast<int64_t>(slots_.size()))]; }
+  void prepare_batches(const std::stop_token& stop);
+  void fill(Slot& slot, int64_t batch, std::vector<float>& scratch) const;
+
+  const Dataset& dataset_;
+  const LoaderConfig config_;
+  SampleWriter writer_;
+  int64_t batches_per_epoch_ = 0;
+  double waited_seconds_ = 0;
+
+  std::mutex mutex_;  // guards everything below; a slot being filled belongs to its thread
+  std::condition_variable_any work_;
+  std::condition_variable done_;
+  int64_t epoch_ = 0;
+  std::vector<int64_t> order_;  // of epoch_; constant while threads work
+  int64_t consumed_ = 0;        // batches that next() has taken back
+  int64_t handed_out_ = 0;      // batches that next() has returned: consumed_ or one more
+  int64_t taken_ = 0;           // batches that threads have begun
+  int64_t end_ = 0;             // where the epoch ends; 0 before the first start()
+  int working_ = 0;             // threads filling a slot
+  std::vector<Slot> slots_;
+  std::vector<std::jthread> threads_;  // last: they stop and are joined before anything they use goes
+};
+
+}  // namespace pare

@@ -1,0 +1,64 @@
+#include "src/exec/executor.hpp"
+
+#include <c10/util/Exception.h>
+
+#include "src/core/error.hpp"
+#include "src/graph/op_table.hpp"
+
+namespace pare {
+namespace {
+
+// The first line of ATen's message: the rest is a C++ backtrace.
+std::string reason(const c10::Error& error) {
+  const std::string text = error.what_without_backtrace();
+  return text.substr(0, text.find('\n'));
+}
+
+}  // namespace
+
+Executor::Executor(const Graph& graph) {
+  check_supported(graph);
+  Graph shaped = graph;
+  infer_shapes(shaped);
+  std::vector<int64_t> last_reader(graph.values.size(), -1);
+  for (size_t i = 0; i < shaped.nodes.size(); ++i) {
+    const Node& node = shaped.nodes[i];
+    steps_.push_back({make_step({shaped, node}), node.label(), node.inputs, node.outputs, {}});
+    for (const ValueId input : node.inputs)
+      if (input != no_value) last_reader[static_cast<size_t>(input)] = static_cast<int64_t>(i);
+  }
+  for (const Port& input : graph.inputs) inputs_.push_back(input.value);
+  for (const Port& output : graph.outputs) {
+    outputs_.push_back(output.value);
+    last_reader[static_cast<size_t>(output.value)] = -1;
+  }
+  for (size_t id = 0; id < last_reader.size(); ++id)
+    if (last_reader[id] >= 0 && !graph.values[id].constant)
+      steps_[static_cast<size_t>(last_reader[id])].released.push_back(static_cast<ValueId>(id));
+}
+
+std::vector<at::Tensor> Executor::run(const Parameters& parameters, std::span<const at::Tensor> inputs, bool training) const {
+  std::vector<at::Tensor> values(parameters.size());
+  const auto at = [&](ValueId id) -> at::Tensor& { return values[static_cast<size_t>(id)]; };
+  for (size_t i = 0; i < inputs_.size(); ++i) at(inputs_[i]) = inputs[i];
+  std::vector<at::Tensor> in;
+  std::vector<at::Tensor> out;
+  for (const PlannedStep& step : steps_) {
+    in.clear();
+    for (const ValueId id : step.inputs) in.push_back(id == no_value ? at::Tensor() : at(id).defined() ? at(id) : parameters.tensor(id));
+    out.assign(step.outputs.size(), at::Tensor());
+    try {
+      step.step({in, out, training});
+    } catch (const c10::Error& error) {
+      fail_input("{}: {}", step.label, reason(error));
+    }
+    for (size_t i = 0; i < out.size(); ++i)
+      if (step.outputs[i] != no_value) at(step.outputs[i]) = std::move(out[i]);
+    for (const ValueId id : step.released) at(id) = at::Tensor();
+  }
+  std::vector<at::Tensor> results;
+  for (const ValueId id : outputs_) results.push_back(at(id).defined() ? at(id) : parameters.tensor(id));
+  return results;
+}
+
+}  // namespace pare

@@ -1,0 +1,132 @@
+// Elementwise functions of one input, and softmax.
+#include <limits>
+
+#include <ATen/ops/add.h>
+#include <ATen/ops/clamp.h>
+#include <ATen/ops/elu.h>
+#include <ATen/ops/erf.h>
+#include <ATen/ops/exp.h>
+#include <ATen/ops/gelu.h>
+#include <ATen/ops/hardswish.h>
+#include <ATen/ops/leaky_relu.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/neg.h>
+#include <ATen/ops/relu.h>
+#include <ATen/ops/sigmoid.h>
+#include <ATen/ops/softmax.h>
+#include <ATen/ops/softplus.h>
+#include <ATen/ops/sqrt.h>
+#include <ATen/ops/tanh.h>
+
+#include "src/exec/ops.hpp"
+
+namespace pare::ops {
+namespace {
+
+template <class Function>
+Step unary(Function function) {
+  return [function](const Call& call) { call.out[0] = function(call.in[0]); };
+}
+
+// One function of a constant limit, or of a computed one.
+std::optional<at::Scalar> constant_scalar(const Site& site, size_t input) {
+  const Tensor* tensor = site.constant(input);
+  if (tensor == nullptr) return std::nullopt;
+  return at::Scalar(to_double(*tensor).at(0));
+}
+
+// Opsets before 13 flatten the input to [product before axis, product from axis] and normalise the second dimension.
+Step softmax_with(const Site& site, at::Tensor (*function)(const at::Tensor&, int64_t, std::optional<at::ScalarType>)) {
+  if (!site.node.has("flatten_from")) {
+    const int64_t axis = site.node.integer("axis", -1);
+    return [=](const Call& call) { call.out[0] = function(call.in[0], axis, std::nullopt); };
+  }
+  const int64_t from = site.node.integer("flatten_from", 1);
+  return [=](const Call& call) {
+    const at::Tensor& x = call.in[0];
+    const int64_t axis = from < 0 ? from + x.dim() : from;
+    int64_t rows = 1;
+    for (int64_t i = 0; i < axis; ++i) rows *= x.size(i);
+    call.out[0] = function(x.reshape({rows, rows == 0 ? 0 : x.numel() / rows}), 1, std::nullopt).reshape(x.sizes());
+  };
+}
+
+}  // namespace
+
+Step relu(const Site&) {
+  return unary([](const at::Tensor& x) { return at::relu(x); });
+}
+Step sigmoid(const Site&) {
+  return unary([](const at::Tensor& x) { return at::sigmoid(x); });
+}
+Step tanh(const Site&) {
+  return unary([](const at::Tensor& x) { return at::tanh(x); });
+}
+Step erf(const Site&) {
+  return unary([](const at::Tensor& x) { return at::erf(x); });
+}
+Step exp(const Site&) {
+  return unary([](const at::Tensor& x) { return at::exp(x); });
+}
+Step sqrt(const Site&) {
+  return unary([](const at::Tensor& x) { return at::sqrt(x); });
+}
+Step neg(const Site&) {
+  return unary([](const at::Tensor& x) { return at::neg(x); });
+}
+Step hard_swish(const Site&) {
+  return unary([](const at::Tensor& x) { return at::hardswish(x); });
+}
+Step softplus(const Site&) {
+  return unary([](const at::Tensor& x) { return at::softplus(x, 1, 20); });
+}
+
+Step leaky_relu(const Site& site) {
+  const double slope = site.node.real("alpha", 0.01f);
+  return unary([slope](const at::Tensor& x) { return at::leaky_relu(x, slope); });
+}
+
+Step elu(const Site& site) {
+  const double alpha = site.node.real("alpha", 1.0f);
+  return unary([alpha](const at::Tensor& x) { return at::elu(x, alpha); });
+}
+
+Step gelu(const Site& site) {
+  const std::string approximate = site.node.text("approximate", "none");
+  return unary([approximate](const at::Tensor& x) { return at::gelu(x, approximate); });
+}
+
+Step hard_sigmoid(const Site& site) {
+  const double alpha = site.node.real("alpha", 0.2f);
+  const double beta = site.node.real("beta", 0.5f);
+  return unary([=](const at::Tensor& x) { return at::clamp(at::add(at::mul(x, alpha), beta), 0, 1); });
+}
+
+Step clip(const Site& site) {
+  const bool computed = (site.node.input(1) != no_value && site.constant(1) == nullptr) ||
+                        (site.node.input(2) != no_value && site.constant(2) == nullptr);
+  if (!computed) {
+    const auto least = constant_scalar(site, 1);
+    const auto most = constant_scalar(site, 2);
+    if (!least && !most) return unary([](const at::Tensor& x) { return x; });
+    return unary([=](const at::Tensor& x) { return at::clamp(x, least, most); });
+  }
+  return [](const Call& call) {
+    const auto limit = [&](size_t index) {
+      return index < call.in.size() && call.in[index].defined() ? std::optional<at::Tensor>(call.in[index]) : std::nullopt;
+    };
+    call.out[0] = at::clamp(call.in[0], limit(1), limit(2));
+  };
+}
+
+Step softmax(const Site& site) {
+  return softmax_with(site, [](const at::Tensor& x, int64_t axis, std::optional<at::ScalarType> dtype) { return at::softmax(x, axis, dtype); });
+}
+
+Step log_softmax(const Site& site) {
+  return softmax_with(site,
+                      [](const at::Tensor& x, int64_t axis, std::optional<at::ScalarType> dtype) { return at::log_softmax(x, axis, dtype); });
+}
+
+}  // namespace pare::ops

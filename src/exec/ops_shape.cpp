@@ -1,0 +1,84 @@
+// Operators that move or rename elements.
+#include <ATen/ops/cat.h>
+#include <ATen/ops/permute.h>
+#include <ATen/ops/reshape.h>
+#include <ATen/ops/squeeze.h>
+#include <ATen/ops/unsqueeze.h>
+
+#include <algorithm>
+
+#include "src/exec/ops.hpp"
+#include "src/graph/axes.hpp"
+
+namespace pare::ops {
+namespace {
+
+// A list that is constant or the value of a run-time input; empty when it is left out.
+std::vector<int64_t> list_at(const Call& call, size_t input, const std::optional<std::vector<int64_t>>& constant) {
+  if (constant) return *constant;
+  if (input < call.in.size() && call.in[input].defined()) return integers_of(call.in[input]);
+  return {};
+}
+
+}  // namespace
+
+Step identity(const Site&) {
+  return [](const Call& call) { call.out[0] = call.in[0]; };
+}
+
+Step concat(const Site& site) {
+  const int64_t axis = site.node.integer("axis", 0);
+  return [axis](const Call& call) { call.out[0] = at::cat(at::TensorList(call.in.data(), call.in.size()), axis); };
+}
+
+Step flatten(const Site& site) {
+  const int64_t declared = site.node.integer("axis", 1);
+  return [declared](const Call& call) {
+    const at::Tensor& x = call.in[0];
+    const int64_t axis = declared < 0 ? declared + x.dim() : declared;
+    int64_t rows = 1;
+    for (int64_t i = 0; i < axis; ++i) rows *= x.size(i);
+    int64_t columns = 1;
+    for (int64_t i = axis; i < x.dim(); ++i) columns *= x.size(i);
+    call.out[0] = at::reshape(x, {rows, columns});
+  };
+}
+
+Step reshape(const Site& site) {
+  const auto constant = site.integers(1);
+  const bool allow_zero = site.node.integer("allowzero", 0) != 0;
+  return [=](const Call& call) {
+    std::vector<int64_t> shape = list_at(call, 1, constant);
+    for (size_t i = 0; i < shape.size() && !allow_zero; ++i)
+      if (shape[i] == 0) shape[i] = call.in[0].size(static_cast<int64_t>(i));
+    call.out[0] = at::reshape(call.in[0], shape);
+  };
+}
+
+Step transpose(const Site& site) {
+  const Node& node = site.node;
+  return [node](const Call& call) { call.out[0] = at::permute(call.in[0], permutation_of(node, static_cast<size_t>(call.in[0].dim()))); };
+}
+
+Step squeeze(const Site& site) {
+  const auto constant = site.integers(1);
+  return [=](const Call& call) {
+    const std::vector<int64_t> axes = list_at(call, 1, constant);
+    call.out[0] = axes.empty() ? at::squeeze(call.in[0]) : at::squeeze(call.in[0], axes);
+  };
+}
+
+Step unsqueeze(const Site& site) {
+  const auto constant = site.integers(1);
+  return [=](const Call& call) {
+    std::vector<int64_t> axes = list_at(call, 1, constant);
+    const int64_t rank = call.in[0].dim() + static_cast<int64_t>(axes.size());
+    for (int64_t& axis : axes) axis = axis < 0 ? axis + rank : axis;
+    std::sort(axes.begin(), axes.end());
+    at::Tensor result = call.in[0];
+    for (const int64_t axis : axes) result = at::unsqueeze(result, axis);
+    call.out[0] = result;
+  };
+}
+
+}  // namespace pare::ops

@@ -1,0 +1,41 @@
+#include "src/exec/parameters.hpp"
+
+#include <ATen/ops/_to_copy.h>
+
+#include "src/core/error.hpp"
+#include "src/exec/tensors.hpp"
+
+namespace pare {
+
+Parameters::Parameters(const Graph& graph, at::Device device, Training training) : tensors_(graph.values.size()) {
+  const std::vector<Role> roles = roles_of(graph);
+  for (size_t i = 0; i < graph.values.size(); ++i) {
+    const Value& value = graph.values[i];
+    if (!value.constant) continue;
+    at::Tensor tensor = with_context(fmt::format("tensor '{}'", value.name), [&] { return to_aten(*value.constant); });
+    const bool trained = training == Training::on && roles[i] != Role::none;
+    if (trained) tensor = tensor.to(at::kFloat);
+    if (is_float(value.constant->dtype)) tensor = tensor.to(device);
+    if (tensor.dim() == 4) tensor = tensor.contiguous(at::MemoryFormat::ChannelsLast);
+    if (trained) {
+      tensor.set_requires_grad(roles[i] != Role::statistics);
+      parameters_.push_back({static_cast<ValueId>(i), value.name, roles[i], value.constant->dtype, tensor});
+    }
+    tensors_[i] = std::move(tensor);
+  }
+}
+
+std::vector<at::Tensor> Parameters::leaves() const {
+  std::vector<at::Tensor> leaves;
+  for (const Parameter& parameter : parameters_)
+    if (parameter.role != Role::statistics) leaves.push_back(parameter.tensor);
+  return leaves;
+}
+
+std::map<std::string, Tensor> Parameters::export_tensors() const {
+  std::map<std::string, Tensor> tensors;
+  for (const Parameter& parameter : parameters_) tensors.emplace(parameter.name, from_aten(parameter.tensor, parameter.file_dtype));
+  return tensors;
+}
+
+}  // namespace pare

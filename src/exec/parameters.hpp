@@ -1,0 +1,42 @@
+// The constants of a graph as tensors on a device: leaves that train, statistics that the forward pass updates, the rest.
+#pragma once
+
+#include "src/exec/aten.hpp"
+#include "src/graph/graph.hpp"
+#include "src/graph/roles.hpp"
+
+namespace pare {
+
+struct Parameter {
+  ValueId value = no_value;
+  std::string name;
+  Role role = Role::none;
+  DType file_dtype = DType::undefined;  // what the file holds; training is in fp32
+  at::Tensor tensor;                    // the leaf; shares storage with what the executor reads
+};
+
+enum class Training { off, on };
+
+class Parameters {
+ public:
+  // Copies every constant of the graph to the device. With training on, weights and offsets are fp32 leaves that require
+  // gradients, 4-D ones channels_last; integer constants stay on the CPU.
+  Parameters(const Graph& graph, at::Device device, Training training);
+
+  // Weights, offsets and statistics in the graph's order of values; empty with training off.
+  const std::vector<Parameter>& all() const { return parameters_; }
+  // What the executor reads for a value; undefined for computed values.
+  const at::Tensor& tensor(ValueId value) const { return tensors_[static_cast<size_t>(value)]; }
+  size_t size() const { return tensors_.size(); }
+
+  // The leaves that receive gradients, in order.
+  std::vector<at::Tensor> leaves() const;
+  // Present values by name in the file's types, for writing.
+  std::map<std::string, Tensor> export_tensors() const;
+
+ private:
+  std::vector<at::Tensor> tensors_;  // by ValueId
+  std::vector<Parameter> parameters_;
+};
+
+}  // namespace pare

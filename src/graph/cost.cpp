@@ -1,0 +1,71 @@
+#include "src/graph/cost.hpp"
+
+#include "src/graph/shape_rules.hpp"
+
+namespace pare {
+namespace {
+
+int64_t known_elements(const std::optional<Shape>& shape) {
+  if (!shape) return -1;
+  int64_t count = 1;
+  for (const int64_t size : *shape) {
+    if (size < 0) return -1;
+    count *= size;
+  }
+  return count;
+}
+
+// Every output element of Conv, Gemm and MatMul is a sum over this many products; -1 when unknown.
+int64_t inner_size(const Graph& graph, const Node& node) {
+  const ValueId weight = node.input(1);
+  if (weight == no_value || !graph.value(weight).shape) return -1;
+  const Shape& shape = *graph.value(weight).shape;
+  if (node.op == "Conv") {
+    int64_t size = 1;
+    for (size_t i = 1; i < shape.size(); ++i) size *= shape[i];
+    return size;
+  }
+  if (node.op == "Gemm") return shape.size() == 2 ? shape[node.integer("transB", 0) != 0 ? 1 : 0] : -1;
+  return shape.size() >= 2 ? shape[shape.size() - 2] : shape.empty() ? -1 : shape[0];
+}
+
+int64_t macs_of(const Graph& graph, const Node& node) {
+  if (!node.domain.empty() || (node.op != "Conv" && node.op != "Gemm" && node.op != "MatMul")) return 0;
+  const int64_t outputs = known_elements(graph.value(node.outputs[0]).shape);
+  const int64_t inner = inner_size(graph, node);
+  return outputs < 0 || inner < 0 ? -1 : outputs * inner;
+}
+
+}  // namespace
+
+GraphCost graph_cost(const Graph& graph) {
+  Graph sized = graph;
+  for (const Port& input : sized.inputs) {
+    auto& shape = sized.value(input.value).shape;
+    if (shape && !shape->empty() && shape->front() < 0) shape->front() = 1;
+  }
+  infer_shapes(sized);
+  GraphCost cost;
+  for (const Value& value : graph.values) {
+    if (!value.constant || !is_float(value.constant->dtype)) continue;
+    const int64_t elements = value.constant->elements();
+    const int64_t nonzero = count_nonzero(*value.constant);
+    cost.parameters += elements;
+    cost.nonzero += nonzero;
+    if (value.constant->shape.size() < 2) continue;
+    cost.weights += elements;
+    cost.weights_nonzero += nonzero;
+  }
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    NodeCost row{&node, 0, macs_of(sized, sized.nodes[i])};
+    for (const ValueId input : node.inputs)
+      if (input != no_value && graph.value(input).constant && is_float(graph.value(input).constant->dtype))
+        row.parameters += graph.value(input).constant->elements();
+    if (row.macs > 0) cost.macs += row.macs;
+    cost.nodes.push_back(row);
+  }
+  return cost;
+}
+
+}  // namespace pare

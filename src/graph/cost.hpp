@@ -1,0 +1,29 @@
+// What a model costs: parameters, nonzeros and multiply-accumulates, from the graph alone.
+#pragma once
+
+#include "src/graph/graph.hpp"
+
+namespace pare {
+
+struct NodeCost {
+  const Node* node = nullptr;
+  int64_t parameters = 0;  // elements of the node's constant float inputs
+  int64_t macs = -1;       // multiply-accumulates of Conv, Gemm, MatMul for one sample; -1 when a size is unknown, 0 for other ops
+};
+
+struct GraphCost {
+  int64_t parameters = 0;       // elements of all float constants; one that is shared counts once
+  int64_t nonzero = 0;          // of these
+  int64_t weights = 0;          // elements of float constants of rank >= 2: what pruning works on
+  int64_t weights_nonzero = 0;  // of these
+  int64_t macs = 0;             // sum over nodes with known sizes, one sample
+  std::vector<NodeCost> nodes;  // in graph order; pointers into the graph
+
+  // Share of zeros among the weights; 0 without weights.
+  double sparsity() const { return weights == 0 ? 0 : 1.0 - static_cast<double>(weights_nonzero) / static_cast<double>(weights); }
+};
+
+// Costs at batch 1: an unknown first dimension of a graph input counts as 1.
+GraphCost graph_cost(const Graph& graph);
+
+}  // namespace pare

@@ -1,0 +1,92 @@
+// The model as a graph: values connected by nodes in topological order, with the semantics of ONNX opset 21 whatever opset
+// the file had. A view of the file's bytes: constants alias them until they are replaced.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+#include "src/graph/tensor.hpp"
+
+namespace pare {
+
+// Index into Graph::values.
+using ValueId = int32_t;
+// An optional input or output that is left out.
+inline constexpr ValueId no_value = -1;
+
+using Attribute = std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>, std::vector<std::string>, Tensor>;
+
+struct Node {
+  std::string name;    // unique: the file's, or made of op and position where the file gives none
+  std::string domain;  // "" is the default domain
+  std::string op;
+  std::vector<ValueId> inputs;
+  std::vector<ValueId> outputs;
+  std::map<std::string, Attribute, std::less<>> attributes;
+
+  bool has(std::string_view attribute) const { return attributes.find(attribute) != attributes.end(); }
+  // The attribute's value, or the default where the node does not have it. Throw (exit 3) when it has another type.
+  int64_t integer(std::string_view attribute, int64_t otherwise) const;
+  float real(std::string_view attribute, float otherwise) const;
+  std::string text(std::string_view attribute, std::string_view otherwise) const;
+  std::vector<int64_t> integers(std::string_view attribute, std::vector<int64_t> otherwise) const;
+
+  // The input's value, or no_value when it is left out.
+  ValueId input(size_t index) const { return index < inputs.size() ? inputs[index] : no_value; }
+  // "Conv node 'conv1'": how messages name it.
+  std::string label() const;
+};
+
+// One dimension: a size, or unknown (-1) with the file's symbol where it has one.
+struct Dim {
+  int64_t size = -1;
+  std::string symbol;
+};
+
+struct Value {
+  std::string name;
+  DType dtype = DType::undefined;
+  // Sizes with -1 where unknown; no value when even the rank is unknown.
+  std::optional<Shape> shape;
+  // An initializer or the result of a Constant node.
+  std::optional<Tensor> constant;
+};
+
+struct Port {
+  ValueId value = no_value;
+  std::vector<Dim> dims;
+  bool ranked = false;  // false: the file declares no shape
+};
+
+struct Graph {
+  std::string name;
+  int64_t opset = 0;  // of the default domain, as the file declares it
+  int64_t ir_version = 0;
+  std::vector<Value> values;
+  std::vector<Node> nodes;
+  std::vector<Port> inputs;  // without initializers
+  std::vector<Port> outputs;
+  std::unordered_map<std::string, ValueId> by_name;
+
+  // Adds a value; an empty name stays anonymous. Throws (exit 3) when the name exists already.
+  ValueId add_value(std::string value_name);
+  // The value of that name, or no_value.
+  ValueId find(const std::string& value_name) const;
+  const Value& value(ValueId id) const { return values[static_cast<size_t>(id)]; }
+  Value& value(ValueId id) { return values[static_cast<size_t>(id)]; }
+};
+
+// The nodes that read each value, indexed by ValueId.
+std::vector<std::vector<const Node*>> consumers_of(const Graph& graph);
+
+// Checks what every pass must keep: ids in range, each value produced once, nodes after their producers, graph outputs
+// produced. Throws (exit 3) naming the node and value.
+void verify(const Graph& graph);
+
+}  // namespace pare

@@ -1,0 +1,87 @@
+#include "src/graph/passes/normalize_opset.hpp"
+
+#include "src/core/error.hpp"
+
+namespace pare {
+namespace {
+
+constexpr int64_t oldest_opset = 7;
+constexpr int64_t newest_opset = 26;
+
+void set_input(Graph& graph, Node& node, size_t index, Tensor tensor) {
+  const ValueId id = graph.add_value("");
+  Value& value = graph.value(id);
+  value.dtype = tensor.dtype;
+  value.shape = tensor.shape;
+  value.constant = std::move(tensor);
+  if (node.inputs.size() <= index) node.inputs.resize(index + 1, no_value);
+  node.inputs[index] = id;
+}
+
+// An attribute with a list of integers became input `index` (Squeeze, Unsqueeze, ReduceSum 13; other reductions 18).
+void axes_to_input(Graph& graph, Node& node) {
+  if (!node.has("axes")) return;
+  const auto axes = node.integers("axes", {});
+  set_input(graph, node, 1, Tensor::of<int64_t>(DType::int64, {static_cast<int64_t>(axes.size())}, axes));
+  node.attributes.erase("axes");
+}
+
+// Clip 11: the limits became inputs.
+void clip_limits_to_inputs(Graph& graph, Node& node) {
+  const std::pair<const char*, size_t> limits[] = {{"min", 1}, {"max", 2}};
+  for (const auto& [name, index] : limits) {
+    if (!node.has(name)) continue;
+    set_input(graph, node, index, Tensor::of<float>(DType::float32, {}, {node.real(name, 0)}));
+    node.attributes.erase(name);
+  }
+}
+
+// Dropout 12: the ratio became an input. Training mode is off in files that are inference graphs, so the ratio is not kept.
+void drop_dropout_ratio(Graph&, Node& node) { node.attributes.erase("ratio"); }
+
+// Softmax and LogSoftmax 13: before, the input was flattened to two dimensions at `axis`, by default 1.
+void mark_flattening_softmax(Graph&, Node& node) {
+  node.attributes["flatten_from"] = node.integer("axis", 1);
+  node.attributes.erase("axis");
+}
+
+// BatchNormalization 9 dropped `spatial`; 14 replaced the extra training outputs by `training_mode`.
+void modern_batch_normalization(Graph&, Node& node) {
+  if (node.integer("spatial", 1) != 1) fail_input("{}: spatial=0 (one statistic per activation) is not supported", node.label());
+  node.attributes.erase("spatial");
+  if (node.outputs.size() > 1) node.outputs.resize(1);
+}
+
+struct Rule {
+  const char* op;
+  int64_t before_opset;  // applies to files with an older opset
+  void (*apply)(Graph&, Node&);
+};
+
+constexpr Rule rules[] = {
+    {"BatchNormalization", 14, modern_batch_normalization},
+    {"Clip", 11, clip_limits_to_inputs},
+    {"Dropout", 12, drop_dropout_ratio},
+    {"LogSoftmax", 13, mark_flattening_softmax},
+    {"ReduceMax", 18, axes_to_input},
+    {"ReduceMean", 18, axes_to_input},
+    {"ReduceMin", 18, axes_to_input},
+    {"ReduceSum", 13, axes_to_input},
+    {"Softmax", 13, mark_flattening_softmax},
+    {"Squeeze", 13, axes_to_input},
+    {"Unsqueeze", 13, axes_to_input},
+};
+
+}  // namespace
+
+void normalize_opset(Graph& graph) {
+  if (graph.opset < oldest_opset || graph.opset > newest_opset)
+    fail_input("opset {} of the default domain is not supported (expected {} to {})", graph.opset, oldest_opset, newest_opset);
+  for (Node& node : graph.nodes) {
+    if (!node.domain.empty()) continue;
+    for (const Rule& rule : rules)
+      if (node.op == rule.op && graph.opset < rule.before_opset) rule.apply(graph, node);
+  }
+}
+
+}  // namespace pare

@@ -1,0 +1,18 @@
+// What the constants of a graph are for: which ones training changes, pruning masks, and weight decay leaves alone.
+#pragma once
+
+#include "src/graph/graph.hpp"
+
+namespace pare {
+
+enum class Role {
+  none,        // computed, or a constant that training leaves alone: integers, single numbers
+  weight,      // multiplies the input of Conv, Gemm or MatMul: pruned, quantized, decayed
+  offset,      // biases, scales and other trainable constants: neither pruned nor decayed
+  statistics,  // running mean and variance: updated in the forward pass, no gradient
+};
+
+// The role of each value, indexed by ValueId. A constant with several uses takes the first that is not `none` in the order above.
+std::vector<Role> roles_of(const Graph& graph);
+
+}  // namespace pare

@@ -1,0 +1,243 @@
+#include "src/graph/shape_rules.hpp"
+
+#include <algorithm>
+
+#include "src/core/error.hpp"
+#include "src/graph/axes.hpp"
+#include "src/graph/op_table.hpp"
+#include "src/graph/windows.hpp"
+
+namespace pare {
+namespace {
+
+const std::optional<Shape>& shape_of(const Graph& graph, const Node& node, size_t index) {
+  static const std::optional<Shape> unknown;
+  const ValueId id = node.input(index);
+  return id == no_value ? unknown : graph.value(id).shape;
+}
+
+// The integers of a constant input; nullopt when it is left out or not constant.
+std::optional<std::vector<int64_t>> constant_integers(const Graph& graph, const Node& node, size_t index) {
+  const ValueId id = node.input(index);
+  if (id == no_value || !graph.value(id).constant) return std::nullopt;
+  return to_int64(*graph.value(id).constant);
+}
+
+// Numpy broadcasting of two shapes (ONNX "Broadcasting in ONNX"); unknown against 1 stays unknown.
+Shape broadcast(const Node& node, const Shape& a, const Shape& b) {
+  Shape result(std::max(a.size(), b.size()), 1);
+  for (size_t i = 0; i < result.size(); ++i) {
+    const int64_t x = i < a.size() ? a[a.size() - 1 - i] : 1;
+    const int64_t y = i < b.size() ? b[b.size() - 1 - i] : 1;
+    if (x >= 0 && y >= 0 && x != y && x != 1 && y != 1)
+      fail_input("{}: shapes {} and {} cannot be broadcast", node.label(), shape_text(a), shape_text(b));
+    int64_t& size = result[result.size() - 1 - i];
+    if (x == 1)
+      size = y;
+    else if (y == 1 || x == y || y < 0)
+      size = x;
+    else
+      size = y;
+  }
+  return result;
+}
+
+// [N, C, spatial...] -> output sizes of a window over the spatial dimensions.
+void append_spatial(const Node& node, const Shape& input, const Shape& kernel, Shape& output) {
+  const Windows windows = windows_of(node, kernel);
+  for (size_t i = 0; i < kernel.size(); ++i) output.push_back(windows.output_size(i, input[i + 2]));
+}
+
+int64_t product(const Shape& shape, size_t first, size_t last) {
+  int64_t result = 1;
+  for (size_t i = first; i < last; ++i) {
+    if (shape[i] < 0) return -1;
+    result *= shape[i];
+  }
+  return result;
+}
+
+}  // namespace
+
+namespace shape_rules {
+
+std::optional<Shape> same_shape(const Graph& graph, const Node& node) { return shape_of(graph, node, 0); }
+
+std::optional<Shape> broadcast_shape(const Graph& graph, const Node& node) {
+  const auto& a = shape_of(graph, node, 0);
+  const auto& b = shape_of(graph, node, 1);
+  if (!a || !b) return std::nullopt;
+  return broadcast(node, *a, *b);
+}
+
+std::optional<Shape> conv_shape(const Graph& graph, const Node& node) {
+  const auto& input = shape_of(graph, node, 0);
+  const auto& weight = shape_of(graph, node, 1);
+  if (!input || !weight) return std::nullopt;
+  if (input->size() != weight->size() || input->size() < 3)
+    fail_input("{}: input and weight do not fit (got ranks {} and {})", node.label(), input->size(), weight->size());
+  const int64_t group = node.integer("group", 1);
+  if ((*input)[1] >= 0 && (*weight)[1] >= 0 && (*input)[1] != (*weight)[1] * group)
+    fail_input("{}: input channels do not fit the weight (got {}, expected {})", node.label(), (*input)[1], (*weight)[1] * group);
+  Shape output{(*input)[0], (*weight)[0]};
+  append_spatial(node, *input, Shape(weight->begin() + 2, weight->end()), output);
+  return output;
+}
+
+std::optional<Shape> pool_shape(const Graph& graph, const Node& node) {
+  const auto& input = shape_of(graph, node, 0);
+  if (!input) return std::nullopt;
+  const Shape kernel = node.integers("kernel_shape", {});
+  if (input->size() != kernel.size() + 2)
+    fail_input("{}: kernel_shape does not fit the input (got {} sizes, expected {})", node.label(), kernel.size(), input->size() - 2);
+  Shape output{(*input)[0], (*input)[1]};
+  append_spatial(node, *input, kernel, output);
+  return output;
+}
+
+std::optional<Shape> global_pool_shape(const Graph& graph, const Node& node) {
+  auto shape = shape_of(graph, node, 0);
+  if (shape)
+    for (size_t i = 2; i < shape->size(); ++i) (*shape)[i] = 1;
+  return shape;
+}
+
+std::optional<Shape> gemm_shape(const Graph& graph, const Node& node) {
+  const auto& a = shape_of(graph, node, 0);
+  const auto& b = shape_of(graph, node, 1);
+  if (!a || !b) return std::nullopt;
+  if (a->size() != 2 || b->size() != 2) fail_input("{}: inputs must be matrices (got {} and {})", node.label(), shape_text(*a), shape_text(*b));
+  const bool trans_a = node.integer("transA", 0) != 0;
+  const bool trans_b = node.integer("transB", 0) != 0;
+  const int64_t inner_a = (*a)[trans_a ? 0 : 1];
+  const int64_t inner_b = (*b)[trans_b ? 1 : 0];
+  if (inner_a >= 0 && inner_b >= 0 && inner_a != inner_b)
+    fail_input("{}: inner sizes do not fit (got {} and {})", node.label(), inner_a, inner_b);
+  return Shape{(*a)[trans_a ? 1 : 0], (*b)[trans_b ? 0 : 1]};
+}
+
+std::optional<Shape> matmul_shape(const Graph& graph, const Node& node) {
+  const auto& a = shape_of(graph, node, 0);
+  const auto& b = shape_of(graph, node, 1);
+  if (!a || !b) return std::nullopt;
+  if (a->empty() || b->empty()) fail_input("{}: inputs must not be scalars", node.label());
+  // numpy.matmul: a vector gains a dimension for the product and loses it afterwards.
+  Shape left = *a;
+  Shape right = *b;
+  if (a->size() == 1) left.insert(left.begin(), 1);
+  if (b->size() == 1) right.push_back(1);
+  if (left.back() >= 0 && right[right.size() - 2] >= 0 && left.back() != right[right.size() - 2])
+    fail_input("{}: inner sizes do not fit (got {} and {})", node.label(), left.back(), right[right.size() - 2]);
+  Shape output = broadcast(node, Shape(left.begin(), left.end() - 2), Shape(right.begin(), right.end() - 2));
+  if (a->size() != 1) output.push_back(left[left.size() - 2]);
+  if (b->size() != 1) output.push_back(right.back());
+  return output;
+}
+
+std::optional<Shape> concat_shape(const Graph& graph, const Node& node) {
+  std::optional<Shape> result = shape_of(graph, node, 0);
+  if (!result) return std::nullopt;
+  const size_t axis = axis_index(node, node.integer("axis", 0), result->size());
+  for (size_t i = 1; i < node.inputs.size(); ++i) {
+    const auto& part = shape_of(graph, node, i);
+    if (!part) return std::nullopt;
+    if (part->size() != result->size()) fail_input("{}: inputs differ in rank (got {} and {})", node.label(), result->size(), part->size());
+    int64_t& total = (*result)[axis];
+    total = total < 0 || (*part)[axis] < 0 ? -1 : total + (*part)[axis];
+  }
+  return result;
+}
+
+std::optional<Shape> flatten_shape(const Graph& graph, const Node& node) {
+  const auto& input = shape_of(graph, node, 0);
+  if (!input) return std::nullopt;
+  int64_t axis = node.integer("axis", 1);
+  if (axis < 0) axis += static_cast<int64_t>(input->size());
+  if (axis < 0 || axis > static_cast<int64_t>(input->size())) fail_input("{}: axis is out of range (got {})", node.label(), axis);
+  return Shape{product(*input, 0, static_cast<size_t>(axis)), product(*input, static_cast<size_t>(axis), input->size())};
+}
+
+std::optional<Shape> reshape_shape(const Graph& graph, const Node& node) {
+  const auto& input = shape_of(graph, node, 0);
+  const auto target = constant_integers(graph, node, 1);
+  if (!target) return std::nullopt;
+  Shape output = *target;
+  int64_t known = 1;
+  for (size_t i = 0; i < output.size(); ++i) {
+    if (output[i] == 0 && node.integer("allowzero", 0) == 0) output[i] = input && i < input->size() ? (*input)[i] : -1;
+    if (output[i] >= 0) known *= output[i];
+  }
+  const auto inferred = std::find(target->begin(), target->end(), -1);
+  const int64_t total = input ? product(*input, 0, input->size()) : -1;
+  if (inferred != target->end() && total >= 0 && known > 0) output[static_cast<size_t>(inferred - target->begin())] = total / known;
+  if (total >= 0 && product(output, 0, output.size()) >= 0 && product(output, 0, output.size()) != total)
+    fail_input("{}: {} elements do not fit shape {}", node.label(), total, shape_text(*target));
+  return output;
+}
+
+std::optional<Shape> transpose_shape(const Graph& graph, const Node& node) {
+  const auto& input = shape_of(graph, node, 0);
+  if (!input) return std::nullopt;
+  Shape output;
+  for (const int64_t axis : permutation_of(node, input->size())) output.push_back((*input)[static_cast<size_t>(axis)]);
+  return output;
+}
+
+std::optional<Shape> reduce_shape(const Graph& graph, const Node& node) {
+  const auto& input = shape_of(graph, node, 0);
+  if (!input || (node.input(1) != no_value && !constant_integers(graph, node, 1))) return std::nullopt;
+  const std::vector<int64_t> axes = constant_integers(graph, node, 1).value_or(std::vector<int64_t>{});
+  if (axes.empty() && node.integer("noop_with_empty_axes", 0) != 0) return input;
+  std::vector<bool> reduced(input->size(), axes.empty());
+  for (const int64_t axis : axes) reduced[axis_index(node, axis, input->size())] = true;
+  Shape output;
+  for (size_t i = 0; i < input->size(); ++i) {
+    if (!reduced[i])
+      output.push_back((*input)[i]);
+    else if (node.integer("keepdims", 1) != 0)
+      output.push_back(1);
+  }
+  return output;
+}
+
+std::optional<Shape> squeeze_shape(const Graph& graph, const Node& node) {
+  const auto& input = shape_of(graph, node, 0);
+  if (!input || (node.input(1) != no_value && !constant_integers(graph, node, 1))) return std::nullopt;
+  std::vector<bool> dropped(input->size(), false);
+  if (const auto axes = constant_integers(graph, node, 1)) {
+    for (const int64_t axis : *axes) dropped[axis_index(node, axis, input->size())] = true;
+  } else {
+    for (size_t i = 0; i < input->size(); ++i) dropped[i] = (*input)[i] == 1;
+  }
+  Shape output;
+  for (size_t i = 0; i < input->size(); ++i)
+    if (!dropped[i]) output.push_back((*input)[i]);
+  return output;
+}
+
+std::optional<Shape> unsqueeze_shape(const Graph& graph, const Node& node) {
+  const auto& input = shape_of(graph, node, 0);
+  const auto axes = constant_integers(graph, node, 1);
+  if (!input || !axes) return std::nullopt;
+  const size_t rank = input->size() + axes->size();
+  std::vector<bool> added(rank, false);
+  for (const int64_t axis : *axes) added[axis_index(node, axis, rank)] = true;
+  Shape output;
+  size_t next = 0;
+  for (size_t i = 0; i < rank; ++i) output.push_back(added[i] || next == input->size() ? 1 : (*input)[next++]);
+  return output;
+}
+
+}  // namespace shape_rules
+
+void infer_shapes(Graph& graph) {
+  for (const Node& node : graph.nodes) {
+    const OpInfo* info = find_op(node.domain, node.op);
+    if (info == nullptr || node.outputs.empty() || node.outputs[0] == no_value) continue;
+    Value& output = graph.value(node.outputs[0]);
+    if (auto shape = info->shape_rule(graph, node)) output.shape = std::move(shape);
+    if (output.dtype == DType::undefined && node.input(0) != no_value) output.dtype = graph.value(node.inputs[0]).dtype;
+  }
+}
+
+}  // namespace pare
