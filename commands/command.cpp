@@ -22,9 +22,11 @@ constexpr std::array table = {
             "pare evaluate small.h5 --data /usr/share/datasets/fashion-mnist --gate 'accuracy>=0.91'", Sibling::engine,
             add_evaluate},
     Command{"prune", "score the weights, mask the least important, retrain the rest",
-            "pare prune model.onnx --sparsity 0.8 --data images/ -o small.onnx -o small.h5", Sibling::engine, add_prune},
+            "pare prune model.onnx --sparsity 0.8 --data images/ -o small.onnx -o small.h5", Sibling::engine,
+            add_prune},
     Command{"distill", "train a student model from a teacher model, or from labels alone",
-            "pare distill student.onnx --teacher big.onnx --data images/ -o trained.onnx", Sibling::engine, add_distill},
+            "pare distill student.onnx --teacher big.onnx --data images/ -o trained.onnx", Sibling::engine,
+            add_distill},
     Command{"doctor", "what this build and this machine can do", "pare doctor --report doctor.json", Sibling::engine,
             add_doctor},
 };

@@ -8,8 +8,9 @@ namespace pare {
 
 struct ConvertOptions {
   std::string in;
-  std::string out;
+  std::string out;  // empty only with `check`
   bool force = false;
+  bool check = false;  // compare OUT with IN; without OUT, IN with the hashes that it stores
   ReportOptions report;
 };
 

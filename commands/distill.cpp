@@ -25,8 +25,10 @@ std::vector<std::string> models_of(const DistillOptions& options) {
 }
 
 std::vector<std::string> measurable_of(const DistillOptions& options) {
-  auto names = joined({measurable_of_model(), measurable_of_result(), measurable_sizes(options.output.out),
-                      {"metrics.accuracy", "metrics.loss"}});
+  auto names = joined({measurable_of_model(),
+                       measurable_of_result(),
+                       measurable_sizes(options.output.out),
+                       {"metrics.accuracy", "metrics.loss"}});
   if (options.init == "keep") names = joined({names, {"metrics.accuracy_before", "metrics.accuracy_drop"}});
   return names;
 }
@@ -39,7 +41,8 @@ CommandLine add_distill(CLI::App& app) {
   options->teacher.teacher.clear();
   add_argument(app, "STUDENT", options->student, "the model to train, an .onnx or .h5 file");
   app.option_defaults()->group("Distillation");
-  add_text(app, "--teacher", "FILE|none", options->teacher.teacher, "the model to learn from; none: labels alone")->required();
+  add_text(app, "--teacher", "FILE|none", options->teacher.teacher, "the model to learn from; none: labels alone")
+      ->required();
   add_teacher_options(app, options->teacher);
   add_choice(app, "--init", {"kaiming", "keep"}, options->init, "draw new weights, or start from the student's own");
   add_data_options(app, options->data, DataUse::training);

@@ -15,7 +15,9 @@ std::vector<std::string> measurable_of(const EvaluateOptions& options) {
   auto names = joined({measurable_of_model(), measurable_of_result(), measurable_sizes({options.model})});
   const bool data = !options.data.data.empty();
   const bool against = !options.against.empty();
-  const auto add = [&](std::initializer_list<const char*> more) { names.insert(names.end(), more.begin(), more.end()); };
+  const auto add = [&](std::initializer_list<const char*> more) {
+    names.insert(names.end(), more.begin(), more.end());
+  };
   if (data) add({"metrics.accuracy", "metrics.top5", "metrics.loss"});
   if (against) add({"metrics.bytes_ratio", "metrics.macs_ratio"});
   if (data && against) add({"metrics.accuracy_before", "metrics.accuracy_drop", "metrics.agreement"});

@@ -4,10 +4,10 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <filesystem>
 
 #include <fmt/format.h>
 
+#include "formats/model_io.hpp"
 #include "src/core/suggest.hpp"
 
 namespace pare {
@@ -32,11 +32,16 @@ std::string_view trimmed(std::string_view text) {
 
 bool holds(double value, Comparison comparison, double bound) {
   switch (comparison) {
-    case Comparison::at_least: return value >= bound;
-    case Comparison::at_most: return value <= bound;
-    case Comparison::greater: return value > bound;
-    case Comparison::less: return value < bound;
-    case Comparison::equal: return value == bound;
+    case Comparison::at_least:
+      return value >= bound;
+    case Comparison::at_most:
+      return value <= bound;
+    case Comparison::greater:
+      return value > bound;
+    case Comparison::less:
+      return value < bound;
+    case Comparison::equal:
+      return value == bound;
   }
   return false;
 }
@@ -59,7 +64,7 @@ std::optional<double> number_at(const Json& document, std::string_view path) {
 std::optional<double> written_size(const Report& report, std::string_view extension) {
   if (!report.result.contains("files")) return std::nullopt;
   for (const auto& file : report.result["files"])
-    if (std::filesystem::path(file.value("path", "")).extension() == extension) return file.value("bytes", std::nan(""));
+    if (format_of(file.at("path")).extension == extension) return file.at("bytes").get<double>();
   return std::nullopt;
 }
 
@@ -68,12 +73,14 @@ std::optional<double> written_size(const Report& report, std::string_view extens
 Gate parse_gate(const std::string& expr) {
   const size_t at = expr.find_first_of("<>=");
   if (at == std::string::npos)
-    fail_usage("--gate {}: no comparison (expected NAME>=NUMBER, or one of <=, >, <, ==); quote it for the shell", expr);
+    fail_usage("--gate {}: no comparison (expected NAME>=NUMBER, or one of <=, >, <, ==); quote it for the shell",
+               expr);
   Gate gate;
   gate.expr = expr;
   gate.name = trimmed(std::string_view(expr).substr(0, at));
   std::string_view rest = std::string_view(expr).substr(at);
-  const auto* const row = std::find_if(signs.begin(), signs.end(), [&](const auto& sign) { return rest.starts_with(sign.sign); });
+  const auto* const row =
+      std::find_if(signs.begin(), signs.end(), [&](const auto& sign) { return rest.starts_with(sign.sign); });
   if (row == signs.end()) fail_usage("--gate {}: unknown comparison (expected one of >=, <=, >, <, ==)", expr);
   gate.comparison = row->comparison;
   rest = trimmed(rest.substr(std::string_view(row->sign).size()));
@@ -95,17 +102,20 @@ void check_measurable(const std::vector<Gate>& gates, const std::vector<std::str
     std::vector<std::string> names;
     std::vector<std::string> parts;
     for (const auto& path : measurable) {
-      names.push_back(path.starts_with("metrics.") || path.starts_with("result.") ? path.substr(path.find('.') + 1) : path);
+      names.push_back(path.starts_with("metrics.") || path.starts_with("result.") ? path.substr(path.find('.') + 1)
+                                                                                  : path);
       if (names.back().starts_with(gate.name + ".")) parts.push_back(names.back());
     }
     // "bytes" with several outputs: the first of "bytes.onnx", "bytes.h5" is the best advice.
-    const std::string advice = parts.empty() ? did_you_mean(gate.name, names) : fmt::format("; did you mean '{}'?", parts.front());
+    const std::string advice =
+        parts.empty() ? did_you_mean(gate.name, names) : fmt::format("; did you mean '{}'?", parts.front());
     fail_usage("--gate {}: '{}' is not measured by this command line{}", gate.expr, gate.name, advice);
   }
 }
 
 std::optional<double> find_number(const Report& report, const std::string& name) {
-  const Json document = {{"metrics", report.metrics}, {"result", report.result}, {"model", report.model}, {"cost", report.cost}};
+  const Json document = {
+      {"metrics", report.metrics}, {"result", report.result}, {"model", report.model}, {"cost", report.cost}};
   for (const auto& path : paths_of(name)) {
     if (const auto number = number_at(document, path)) return number;
     if (path.starts_with("result.bytes."))

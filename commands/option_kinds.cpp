@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include <CLI/App.hpp>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -136,7 +137,8 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, std::vector<std:
   const auto check = [choices = std::move(choices)](const std::string& text) -> std::string {
     for (const auto& choice : choices)
       if (choice == text) return "";
-    return fmt::format("unknown value (got '{}', expected one of {}){}", text, fmt::join(choices, ", "), did_you_mean(text, choices));
+    return fmt::format("unknown value (got '{}', expected one of {}){}", text, fmt::join(choices, ", "),
+                       did_you_mean(text, choices));
   };
   return app.add_option(name, value, help)->check(check, "")->type_name(shown)->default_str(value);
 }

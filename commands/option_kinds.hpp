@@ -1,4 +1,5 @@
-// The kinds of options there are. Each checks its value as text, so that a bad one is named in the words of the command line.
+// The kinds of options there are. Each checks its value as text, so that a bad one is named in the words of the command
+// line.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +29,10 @@ inline constexpr NumberRange at_least_one = {1, unbounded};
 inline constexpr NumberRange above_zero = {0, unbounded, true};
 inline constexpr NumberRange any_number = {-unbounded, unbounded};
 
-// `name` is as CLI11 takes it ("-o,--out"); `metavar` is what help shows for the value. The variable's present value is the
-// default, and help shows it unless it is empty.
-CLI::Option* add_text(CLI::App& app, const std::string& name, const char* metavar, std::string& value, const char* help);
+// `name` is as CLI11 takes it ("-o,--out"); `metavar` is what help shows for the value. The variable's present value is
+// the default, and help shows it unless it is empty.
+CLI::Option* add_text(CLI::App& app, const std::string& name, const char* metavar, std::string& value,
+                      const char* help);
 // The same option may be given several times, one value each.
 CLI::Option* add_texts(CLI::App& app, const std::string& name, const char* metavar, std::vector<std::string>& values,
                        const char* help);

@@ -15,7 +15,7 @@ namespace pare {
 struct ComputeOptions {
   std::string device = "auto";  // auto | cpu | cuda | cuda:N
   int64_t threads = 0;          // 0: the cores this process may use
-  int64_t seed = 0;           // >= 0
+  int64_t seed = 0;             // >= 0
 };
 
 // --run-dir --checkpoint-every --no-resume

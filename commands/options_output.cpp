@@ -42,7 +42,7 @@ void check_model_outputs(const ModelOutputOptions& options) {
 std::vector<std::string> measurable_sizes(const std::vector<std::string>& out) {
   std::vector<std::string> names;
   if (out.size() == 1) names.push_back("result.bytes");
-  for (const auto& path : out) names.push_back("result.bytes" + std::filesystem::path(path).extension().string());
+  for (const auto& path : out) names.push_back(std::string("result.bytes") + format_of(path).extension);
   return names;
 }
 

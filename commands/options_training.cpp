@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include <CLI/App.hpp>
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
@@ -23,12 +24,16 @@ std::string check_augment(const std::string& text) {
     const std::string name = part.substr(0, colon);
     const std::string number = colon == std::string::npos ? "" : part.substr(colon + 1);
     if (name != "flip" && name != "shift")
-      return fmt::format("bad value (got '{}', expected a list of flip, shift:N){}", part, did_you_mean(name, {"flip", "shift"}));
-    if (name == "flip" && colon != std::string::npos) return fmt::format("bad value (got '{}', expected flip without a number)", part);
-    const bool digits = !number.empty() && number.size() < 5 && number.find_first_not_of("0123456789") == std::string::npos;
+      return fmt::format("bad value (got '{}', expected a list of flip, shift:N){}", part,
+                         did_you_mean(name, {"flip", "shift"}));
+    if (name == "flip" && colon != std::string::npos)
+      return fmt::format("bad value (got '{}', expected flip without a number)", part);
+    const bool digits =
+        !number.empty() && number.size() < 5 && number.find_first_not_of("0123456789") == std::string::npos;
     if (name == "shift" && (!digits || number.find_first_not_of('0') == std::string::npos))
       return fmt::format("bad value (got '{}', expected shift:N with N pixels of at least 1)", part);
-    if (std::find(seen.begin(), seen.end(), name) != seen.end()) return fmt::format("bad value ({} is given twice)", name);
+    if (std::find(seen.begin(), seen.end(), name) != seen.end())
+      return fmt::format("bad value ({} is given twice)", name);
     seen.push_back(name);
   }
   return "";
@@ -39,18 +44,19 @@ std::string check_augment(const std::string& text) {
 void add_training_options(CLI::App& app, TrainingOptions& options) {
   app.option_defaults()->group("Training");
   add_integer(app, "--epochs", at_least_one, options.epochs, "passes over the training samples");
-  add_integer(app, "--steps", at_least_zero, options.steps, "train this many batches instead; 0: --epochs");
+  add_integer(app, "--steps", at_least_zero, options.steps, "if above 0, train this many batches instead");
   add_integer(app, "--batch", {1, 1 << 24}, options.batch, "samples a step");
   add_real(app, "--lr", above_zero, options.lr, "highest learning rate");
-  add_choice(app, "--optimizer", {"sgd", "adamw"}, options.optimizer, "sgd has momentum 0.9");
+  add_choice(app, "--optimizer", {"sgd", "adamw"}, options.optimizer, "sgd has Nesterov momentum 0.9");
   add_choice(app, "--lr-schedule", {"cosine", "step", "constant"}, options.lr_schedule,
              "cosine: to zero; step: a tenth at half and at three quarters");
   add_integer(app, "--warmup", at_least_zero, options.warmup, "steps over which the learning rate rises from 0");
-  add_real(app, "--weight-decay", at_least_zero, options.weight_decay, "decoupled for adamw");
+  add_real(app, "--weight-decay", at_least_zero, options.weight_decay, "of weights; decoupled for adamw");
   add_real(app, "--label-smoothing", {0, 1, false, true}, options.label_smoothing, "spread over the other classes");
   add_text(app, "--augment", "LIST", options.augment, "of flip (left-right) and shift:N (pixels): 'flip,shift:2'")
       ->check(check_augment, "");
-  add_choice(app, "--batch-norm", {"freeze", "train"}, options.batch_norm, "BatchNormalization nodes that the file has");
+  add_choice(app, "--batch-norm", {"freeze", "train"}, options.batch_norm,
+             "BatchNormalization nodes that the file has");
   add_choice(app, "--precision", {"auto", "fp32", "bf16"}, options.precision,
              "auto: bf16 on GPUs that have it, else fp32");
 }

@@ -32,8 +32,10 @@ void add_pruning_options(CLI::App& app, PruneOptions& options) {
   add_choice(app, "--structure", {"weight"}, options.structure, "what is removed as one");
   add_choice(app, "--importance", {"magnitude", "taylor", "fisher"}, options.importance,
              "|w|, mean |w*g| or mean (w*g)^2 with g the gradient");
-  add_real(app, "--average", {0, 1, false, true}, options.average, "decay of the moving average of the importance; 0: none");
-  add_choice(app, "--scope", {"global", "layer"}, options.scope, "rank weights of all layers together, or in each layer");
+  add_real(app, "--average", {0, 1, false, true}, options.average,
+           "decay of the moving average of the importance; 0: none");
+  add_choice(app, "--scope", {"global", "layer"}, options.scope,
+             "rank weights of all layers together, or in each layer");
   add_choice(app, "--schedule", {"one-shot", "cubic"}, options.schedule,
              "mask at once and retrain, or raise the sparsity during training (Zhu & Gupta 2017)");
   add_integer(app, "--prune-steps", at_least_zero, options.prune_steps,
@@ -67,8 +69,10 @@ CommandLine add_prune(CLI::App& app) {
   line.check = [options] { check(*options); };
   line.models = [options] { return models_of(*options); };
   line.measurable = [options] {
-    auto names = joined({measurable_of_model(), measurable_of_result(), measurable_sizes(options->output.out),
-                        {"metrics.accuracy", "metrics.accuracy_before", "metrics.accuracy_drop", "metrics.loss"}});
+    auto names = joined({measurable_of_model(),
+                         measurable_of_result(),
+                         measurable_sizes(options->output.out),
+                         {"metrics.accuracy", "metrics.accuracy_before", "metrics.accuracy_drop", "metrics.loss"}});
     if (options->output.out.size() == 1) names.push_back("metrics.bytes_ratio");
     return names;
   };

@@ -16,7 +16,8 @@ void replace_non_finite(Json& value, const std::string& path, std::vector<std::s
     warnings.push_back(fmt::format("{} is {}; the report holds null", path, value.get<double>()));
     value = nullptr;
   } else if (value.is_object()) {
-    for (const auto& [key, part] : value.items()) replace_non_finite(part, path.empty() ? key : path + "." + key, warnings);
+    for (const auto& [key, part] : value.items())
+      replace_non_finite(part, path.empty() ? key : path + "." + key, warnings);
   } else if (value.is_array()) {
     for (size_t i = 0; i < value.size(); ++i) replace_non_finite(value[i], fmt::format("{}.{}", path, i), warnings);
   }
@@ -33,11 +34,16 @@ Json gates_json(const std::vector<GateRow>& gates) {
 
 const char* verdict_of(ExitCode code) {
   switch (code) {
-    case ExitCode::ok: return "ok";
-    case ExitCode::gate_failed: return "gate-failed";
-    case ExitCode::goal_missed: return "goal-missed";
-    case ExitCode::preempted: return "preempted";
-    default: return "error";
+    case ExitCode::ok:
+      return "ok";
+    case ExitCode::gate_failed:
+      return "gate-failed";
+    case ExitCode::goal_missed:
+      return "goal-missed";
+    case ExitCode::preempted:
+      return "preempted";
+    default:
+      return "error";
   }
 }
 

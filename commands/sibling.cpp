@@ -75,12 +75,14 @@ Torch find_torch() {
   while (torch.folder.size() > 1 && torch.folder.ends_with('/')) torch.folder.pop_back();
   const char* const where = given ? "PARE_TORCH_DIR: " : "";
   if (!fs::exists(torch.folder + "/lib/libtorch_cpu.so"))
-    fail_run("{}{}: no LibTorch {} there; run scripts/setup.sh, or set PARE_TORCH_DIR to the `torch` folder of the wheel", where,
-             torch.folder, PARE_TORCH_VERSION);
+    fail_run(
+        "{}{}: no LibTorch {} there; run scripts/setup.sh, or set PARE_TORCH_DIR to the `torch` folder of the wheel",
+        where, torch.folder, PARE_TORCH_VERSION);
   torch.version = version_of(torch.folder);
   if (torch.version.substr(0, torch.version.find('+')) != PARE_TORCH_VERSION)
-    fail_run("{}{}: wrong LibTorch (got '{}', expected {}); run scripts/setup.sh, or set PARE_TORCH_DIR to the right one", where,
-             torch.folder, torch.version, PARE_TORCH_VERSION);
+    fail_run(
+        "{}{}: wrong LibTorch (got '{}', expected {}); run scripts/setup.sh, or set PARE_TORCH_DIR to the right one",
+        where, torch.folder, torch.version, PARE_TORCH_VERSION);
   return torch;
 }
 
@@ -89,14 +91,15 @@ std::string why_no_cuda() {
   const int driver = ::open("/dev/nvidiactl", O_RDWR | O_CLOEXEC);
   if (driver < 0) return fmt::format("no NVIDIA driver (/dev/nvidiactl: {})", std::strerror(errno));
   ::close(driver);
-  if (!find_torch().has_cuda()) return "LibTorch was installed without CUDA; run scripts/setup.sh --cuda";
+  if (!find_torch().has_cuda()) return "LibTorch was installed without CUDA";
   return "";
 }
 
 void exec_sibling(Sibling sibling, const std::string& device, char** argv) {
   const std::string name = sibling == Sibling::hdf5 ? "pare-hdf5" : engine_of(device);
   const std::string path = find_sibling(name);
-  if (path.empty()) fail_run("{}: not found under libexec/pare beside pare; run scripts/setup.sh, or install pare again", name);
+  if (path.empty())
+    fail_run("{}: not found under libexec/pare beside pare; run scripts/setup.sh, or install pare again", name);
   if (sibling == Sibling::engine) ::setenv("LD_LIBRARY_PATH", find_torch().library_path().c_str(), 1);
   ::execv(path.c_str(), argv);
   fail_run("{}: cannot be executed ({})", path, std::strerror(errno));

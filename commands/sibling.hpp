@@ -23,8 +23,8 @@ struct Torch {
   bool has_cuda() const;
 };
 
-// PARE_TORCH_DIR, else ${PARE_CACHE:-~/.cache/pare}/torch-<version>/torch. Throws (exit 1) when it is missing or not the version
-// that this build needs.
+// PARE_TORCH_DIR, else ${PARE_CACHE:-~/.cache/pare}/torch-<version>/torch. Throws (exit 1) when it is missing or not
+// the version that this build needs.
 Torch find_torch();
 
 // Folder of downloads and caches: PARE_CACHE, else ~/.cache/pare.
@@ -33,9 +33,10 @@ std::string cache_folder();
 // Why pare-engine-cuda cannot be taken on this machine; "" when it can. Says nothing of a GPU's health.
 std::string why_no_cuda();
 
-// Replaces this process by the sibling, with the same arguments, process id, signals and exit status. `device` is the value of
-// --device, "cpu" for commands without it. Throws: exit 2 when CUDA is asked for and absent, exit 1 when the sibling or its
-// LibTorch is missing.
+// Replaces this process by the sibling, with the same arguments, process id, signals and exit status. `device` is the
+// value of
+// --device, "cpu" for commands without it. Throws: exit 2 when CUDA is asked for and absent, exit 1 when the sibling or
+// its LibTorch is missing.
 [[noreturn]] void exec_sibling(Sibling sibling, const std::string& device, char** argv);
 
 }  // namespace pare

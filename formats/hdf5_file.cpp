@@ -1,173 +1,53 @@
 #include "formats/hdf5_file.hpp"
 
+#include <cstdlib>
+#include <cstring>
+
 #include "formats/hdf5_library.hpp"
 #include "src/core/error.hpp"
 
 namespace pare {
-namespace {
 
 using hdf5::Id;
 using hdf5::read_ok;
 using hdf5::write_ok;
 
-std::string named(const char* kind, const std::string& name) { return fmt::format("{} '{}'", kind, name); }
+// The library's memory file, taken over when the library closes it: H5Fget_file_image gives a copy of an open file, and in 1.10
+// that copy's superblock has a wrong checksum. Outlives the open file, whose closing calls `release`.
+struct Hdf5File::Image {
+  void* memory = nullptr;
 
-// Text of exactly `size` bytes, padded with NUL.
-Id text_type(size_t size) {
-  Id type(write_ok(H5Tcopy(H5T_C_S1), "HDF5 text type"));
-  H5Tset_size(type.get(), std::max<size_t>(size, 1));
-  H5Tset_strpad(type.get(), H5T_STR_NULLPAD);
-  H5Tset_cset(type.get(), H5T_CSET_UTF8);
-  return type;
-}
+  ~Image() { std::free(memory); }
 
-// Checks that `type` is fixed-length text and returns its length.
-size_t text_length(const Id& type, const std::string& what) {
-  if (H5Tget_class(type.get()) != H5T_STRING || H5Tis_variable_str(type.get()) != 0)
-    fail_input("{}: is not text of fixed length; was the file changed by another program?", what);
-  return H5Tget_size(type.get());
-}
-
-std::string without_padding(std::string text) {
-  while (!text.empty() && text.back() == '\0') text.pop_back();
-  return text;
-}
-
-Id attribute_of(const Id& group, const std::string& name, hssize_t points) {
-  Id attribute(read_ok(H5Aopen(group.get(), name.c_str(), H5P_DEFAULT), named("attribute", name)));
-  const Id space(read_ok(H5Aget_space(attribute.get()), named("attribute", name)));
-  if (H5Sget_simple_extent_npoints(space.get()) != points) fail_input("attribute '{}': is not a single value", name);
-  return attribute;
-}
-
-void write_attribute(const Id& group, const std::string& name, const Id& type, const void* value) {
-  const std::string what = named("attribute", name);
-  const Id space(write_ok(H5Screate(H5S_SCALAR), what));
-  const Id attribute(write_ok(H5Acreate2(group.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT), what));
-  write_ok(H5Awrite(attribute.get(), type.get(), value), what);
-}
-
-void set_links(const Id& settings, unsigned links) {
-  constexpr unsigned typical_name = 8;
-  H5Pset_est_link_info(settings.get(), links, typical_name);
-  H5Pset_obj_track_times(settings.get(), false);
-}
-
-}  // namespace
-
-bool Hdf5Group::has(const std::string& name) const {
-  const auto guard = hdf5::lock();
-  return H5Lexists(id_->get(), name.c_str(), H5P_DEFAULT) > 0;
-}
-
-bool Hdf5Group::has_attribute(const std::string& name) const {
-  const auto guard = hdf5::lock();
-  return H5Aexists(id_->get(), name.c_str()) > 0;
-}
-
-std::string Hdf5Group::attribute(const std::string& name) const {
-  const auto guard = hdf5::lock();
-  const std::string what = named("attribute", name);
-  const Id attribute = attribute_of(*id_, name, 1);
-  const Id type(read_ok(H5Aget_type(attribute.get()), what));
-  std::string text(text_length(type, what), '\0');
-  read_ok(H5Aread(attribute.get(), type.get(), text.data()), what);
-  return without_padding(std::move(text));
-}
-
-int64_t Hdf5Group::integer_attribute(const std::string& name) const {
-  const auto guard = hdf5::lock();
-  const std::string what = named("attribute", name);
-  const Id attribute = attribute_of(*id_, name, 1);
-  const Id type(read_ok(H5Aget_type(attribute.get()), what));
-  if (H5Tget_class(type.get()) != H5T_INTEGER) fail_input("{}: is not an integer", what);
-  int64_t value = 0;
-  read_ok(H5Aread(attribute.get(), H5T_NATIVE_INT64, &value), what);
-  return value;
-}
-
-Bytes Hdf5Group::read_bytes(const std::string& name) const {
-  const auto guard = hdf5::lock();
-  const std::string what = named("dataset", name);
-  const Id dataset(read_ok(H5Dopen2(id_->get(), name.c_str(), H5P_DEFAULT), what));
-  const Id space(read_ok(H5Dget_space(dataset.get()), what));
-  const Id type(read_ok(H5Dget_type(dataset.get()), what));
-  if (H5Tget_class(type.get()) != H5T_INTEGER || H5Tget_size(type.get()) != 1 || H5Sget_simple_extent_ndims(space.get()) != 1)
-    fail_input("{}: is not a one-dimensional array of bytes", what);
-  std::byte* target = nullptr;
-  Bytes bytes = Bytes::allocate(hdf5::checked_size(dataset, space, what), &target);
-  if (bytes.size() > 0) read_ok(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, target), what);
-  return bytes;
-}
-
-std::string Hdf5Group::read_text(const std::string& name) const {
-  const auto guard = hdf5::lock();
-  const std::string what = named("dataset", name);
-  const Id dataset(read_ok(H5Dopen2(id_->get(), name.c_str(), H5P_DEFAULT), what));
-  const Id space(read_ok(H5Dget_space(dataset.get()), what));
-  const Id type(read_ok(H5Dget_type(dataset.get()), what));
-  const size_t length = text_length(type, what);
-  if (hdf5::checked_size(dataset, space, what) != length) fail_input("{}: is not a single text", what);
-  std::string text(length, '\0');
-  read_ok(H5Dread(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.data()), what);
-  return without_padding(std::move(text));
-}
-
-Hdf5Group Hdf5Group::create_group(const std::string& name, unsigned links) {
-  const auto guard = hdf5::lock();
-  const std::string what = named("group", name);
-  const Id settings(write_ok(H5Pcreate(H5P_GROUP_CREATE), what));
-  set_links(settings, links);
-  return Hdf5Group(std::make_shared<const Id>(
-      write_ok(H5Gcreate2(id_->get(), name.c_str(), H5P_DEFAULT, settings.get(), H5P_DEFAULT), what)));
-}
-
-void Hdf5Group::set_attribute(const std::string& name, const std::string& text) {
-  const auto guard = hdf5::lock();
-  write_attribute(*id_, name, text_type(text.size()), text.c_str());
-}
-
-void Hdf5Group::set_attribute(const std::string& name, int64_t value) {
-  const auto guard = hdf5::lock();
-  write_attribute(*id_, name, Id(H5Tcopy(H5T_STD_I64LE)), &value);
-}
-
-void Hdf5Group::write_bytes(const std::string& name, const ByteRope& bytes) {
-  const auto guard = hdf5::lock();
-  const std::string what = named("dataset", name);
-  const hsize_t size = bytes.size();
-  const Id space(write_ok(H5Screate_simple(1, &size, nullptr), what));
-  const Id dataset(write_ok(H5Dcreate2(id_->get(), name.c_str(), H5T_STD_U8LE, space.get(), H5P_DEFAULT, hdf5::dataset_settings(false).get(),
-                                       H5P_DEFAULT),
-                            what));
-  hsize_t offset = 0;
-  for (const Bytes& piece : bytes.pieces()) {
-    const hsize_t count = piece.size();
-    const Id part(write_ok(H5Screate_simple(1, &count, nullptr), what));
-    H5Sselect_hyperslab(space.get(), H5S_SELECT_SET, &offset, nullptr, &count, nullptr);
-    write_ok(H5Dwrite(dataset.get(), H5T_STD_U8LE, part.get(), space.get(), H5P_DEFAULT, piece.data()), what);
-    offset += count;
+  static void* allocate(size_t size, H5FD_file_image_op_t, void*) { return std::malloc(size); }
+  static void* reallocate(void* old, size_t size, H5FD_file_image_op_t, void*) { return std::realloc(old, size); }
+  static void* copy(void* target, const void* source, size_t size, H5FD_file_image_op_t, void*) {
+    return std::memcpy(target, source, size);
   }
-}
+  static herr_t release(void* memory, H5FD_file_image_op_t operation, void* image) {
+    if (operation == H5FD_FILE_IMAGE_OP_FILE_CLOSE)
+      static_cast<Image*>(image)->memory = memory;
+    else
+      std::free(memory);
+    return 0;
+  }
+  static void* share(void* image) { return image; }
+  static herr_t forget(void*) { return 0; }
+};
 
-void Hdf5Group::write_text(const std::string& name, const std::string& text) {
-  const auto guard = hdf5::lock();
-  const std::string what = named("dataset", name);
-  const Id type = text_type(text.size());
-  const Id space(write_ok(H5Screate(H5S_SCALAR), what));
-  const Id settings = hdf5::dataset_settings(text.size() <= hdf5::compact_limit);
-  const Id dataset(write_ok(
-      H5Dcreate2(id_->get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, settings.get(), H5P_DEFAULT), what));
-  write_ok(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.c_str()), what);
-}
+Hdf5File::Hdf5File(std::unique_ptr<Image> image, std::unique_ptr<Id> id, Hdf5Group root)
+    : image_(std::move(image)), id_(std::move(id)), root_(std::move(root)) {}
+
+Hdf5File::~Hdf5File() = default;
+Hdf5File::Hdf5File(Hdf5File&&) noexcept = default;
 
 Hdf5File Hdf5File::open(const std::string& path) {
   map_file(path);  // says why a file is missing or unreadable
   const auto guard = hdf5::lock();
-  auto id = std::make_shared<const Id>(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT));
+  auto id = std::make_unique<Id>(H5Fopen(path.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT));
   if (id->get() < 0) fail_input("not an HDF5 file, or a damaged one ({})", hdf5::reason());
-  auto root = std::make_shared<const Id>(read_ok(H5Gopen2(id->get(), "/", H5P_DEFAULT), "group '/'"));
-  return Hdf5File(std::move(id), Hdf5Group(std::move(root)));
+  Hdf5Group root(std::make_shared<const Id>(read_ok(H5Gopen2(id->get(), "/", H5P_DEFAULT), "group '/'")));
+  return Hdf5File(nullptr, std::move(id), std::move(root));
 }
 
 Hdf5File Hdf5File::create(unsigned links) {
@@ -176,25 +56,31 @@ Hdf5File Hdf5File::create(unsigned links) {
   const Id access(write_ok(H5Pcreate(H5P_FILE_ACCESS), what));
   constexpr size_t growth = 1 << 20;
   write_ok(H5Pset_fapl_core(access.get(), growth, false), what);
-  write_ok(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V18, H5F_LIBVER_V18), what);
+  auto image = std::make_unique<Image>();
+  H5FD_file_image_callbacks_t callbacks = {Image::allocate, Image::copy,   Image::reallocate, Image::release,
+                                           Image::share,    Image::forget, image.get()};
+  write_ok(H5Pset_file_image_callbacks(access.get(), &callbacks), what);
+  write_ok(H5Pset_libver_bounds(access.get(), H5F_LIBVER_V110, H5F_LIBVER_V110), what);
+  write_ok(H5Pset_fclose_degree(access.get(), H5F_CLOSE_STRONG), what);
   // Blocks that the library reserves in advance would be left in the file, partly empty.
   H5Pset_meta_block_size(access.get(), 0);
   H5Pset_small_data_block_size(access.get(), 0);
   const Id settings(write_ok(H5Pcreate(H5P_FILE_CREATE), what));
-  set_links(settings, links);
-  auto id = std::make_shared<const Id>(write_ok(H5Fcreate("pare", H5F_ACC_TRUNC, settings.get(), access.get()), what));
-  auto root = std::make_shared<const Id>(write_ok(H5Gopen2(id->get(), "/", H5P_DEFAULT), what));
-  return Hdf5File(std::move(id), Hdf5Group(std::move(root)));
+  hdf5::set_links(settings, links);
+  auto id = std::make_unique<Id>(write_ok(H5Fcreate("pare", H5F_ACC_TRUNC, settings.get(), access.get()), what));
+  Hdf5Group root(std::make_shared<const Id>(write_ok(H5Gopen2(id->get(), "/", H5P_DEFAULT), what)));
+  return Hdf5File(std::move(image), std::move(id), std::move(root));
 }
 
-void Hdf5File::write_to(AtomicFile& file) const {
+void Hdf5File::write_to(AtomicFile& file) {
   const auto guard = hdf5::lock();
-  const std::string what = "HDF5 file in memory";
-  write_ok(H5Fflush(id_->get(), H5F_SCOPE_LOCAL), what);
-  const ssize_t size = write_ok(H5Fget_file_image(id_->get(), nullptr, 0), what);
-  std::string image(static_cast<size_t>(size), '\0');
-  write_ok(H5Fget_file_image(id_->get(), image.data(), image.size()), what);
-  file.write(image);
+  write_ok(H5Fclose(id_->release()), "HDF5 file in memory");
+  // The memory is larger than the file, which says its own size: the superblock's end-of-file address.
+  constexpr size_t end_of_file = 28;
+  const auto* bytes = static_cast<const char*>(image_->memory);
+  uint64_t size = 0;
+  std::memcpy(&size, bytes + end_of_file, sizeof size);
+  file.write({bytes, size});
 }
 
 }  // namespace pare

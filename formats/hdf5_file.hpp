@@ -1,5 +1,5 @@
-// HDF5 files as far as pare uses them: groups, attributes, texts, byte blobs and compound tables. A file is built in memory and
-// then written like any other (HDF5 1.10 crashes when the disk is full while it writes itself). Calls are serialised by a lock.
+// HDF5 files as far as pare uses them: groups, attributes, texts, byte blobs and compound tables. A file is built in memory, so that
+// it can be written like any other: HDF5 1.10 crashes when the disk is full while it writes itself. Calls are serialised by a lock.
 // Every function that reads throws exit 3 naming the object when it is missing, of another kind or damaged.
 #pragma once
 
@@ -51,16 +51,23 @@ class Hdf5File {
  public:
   // Opens for reading. Errors: missing (exit 2), not HDF5 or truncated (exit 3).
   static Hdf5File open(const std::string& path);
-  // A new file in memory, in the newest layout that HDF5 1.10 reads, without timestamps: equal content gives equal bytes.
+  // A new file in memory, in the newest layout that HDF5 1.10 reads, without timestamps: equal content gives equal bytes. `links`:
+  // how many objects the root group will hold.
   static Hdf5File create(unsigned links);
+  ~Hdf5File();
+  Hdf5File(Hdf5File&&) noexcept;
 
+  // Stays usable after the Hdf5File is gone, but not after write_to().
   Hdf5Group root() const { return root_; }
-  // Appends the whole file to `file`.
-  void write_to(AtomicFile& file) const;
+  // Completes a new file and appends its bytes to `file`; to be called once.
+  void write_to(AtomicFile& file);
 
  private:
-  Hdf5File(std::shared_ptr<const hdf5::Id> id, Hdf5Group root) : id_(std::move(id)), root_(std::move(root)) {}
-  std::shared_ptr<const hdf5::Id> id_;
+  struct Image;
+  Hdf5File(std::unique_ptr<Image> image, std::unique_ptr<hdf5::Id> id, Hdf5Group root);
+
+  std::unique_ptr<Image> image_;  // of a new file
+  std::unique_ptr<hdf5::Id> id_;
   Hdf5Group root_;
 };
 

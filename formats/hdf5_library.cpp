@@ -1,7 +1,5 @@
 #include "formats/hdf5_library.hpp"
 
-#include <limits>
-
 namespace pare::hdf5 {
 namespace {
 
@@ -36,15 +34,25 @@ size_t checked_size(const Id& dataset, const Id& space, const std::string& what)
   read_ok(H5Fget_filesize(file.get(), &file_size), what);
   if (element == 0 || count > file_size / element)
     fail_input("{}: larger than the file that holds it (got {} elements of {} bytes in {} bytes)", what, count, element, file_size);
+  // The library trusts a compact dataset's own idea of its size; pare writes no chunked ones.
+  const hsize_t stored = H5Dget_storage_size(dataset.get());
+  if (stored != element * count) fail_input("{}: stored in another size than its type and shape take (got {}, expected {})", what, stored, element * count);
   return element * count;
 }
 
 Id dataset_settings(bool compact) {
   Id settings(write_ok(H5Pcreate(H5P_DATASET_CREATE), "HDF5 dataset settings"));
   H5Pset_obj_track_times(settings.get(), false);
+  H5Pset_dset_no_attrs_hint(settings.get(), true);
   H5Pset_fill_time(settings.get(), H5D_FILL_TIME_NEVER);
   H5Pset_layout(settings.get(), compact ? H5D_COMPACT : H5D_CONTIGUOUS);
   return settings;
+}
+
+void set_links(const Id& settings, unsigned links) {
+  constexpr unsigned typical_name = 8;
+  H5Pset_est_link_info(settings.get(), links, typical_name);
+  H5Pset_obj_track_times(settings.get(), false);
 }
 
 }  // namespace pare::hdf5

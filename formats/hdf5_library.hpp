@@ -42,6 +42,7 @@ class Id {
     return *this;
   }
   hid_t get() const { return id_; }
+  hid_t release() { return std::exchange(id_, -1); }
 
  private:
   void close() {
@@ -52,11 +53,14 @@ class Id {
   hid_t id_;
 };
 
-// Bytes of an element of `dataset` times their number; throws (exit 3) when the file could not hold them.
+// Bytes of an element of `dataset` times their number; throws (exit 3) when the file does not hold them uncompressed.
 size_t checked_size(const Id& dataset, const Id& space, const std::string& what);
 
 // A creation list without timestamps. `compact` keeps the data inside the object's header, which has a checksum.
 Id dataset_settings(bool compact);
+
+// For the creation list of a group or file: room for that many objects, no timestamps.
+void set_links(const Id& settings, unsigned links);
 
 // Data up to this size is kept compact; the library's own limit is 64 KiB with everything else in the header.
 inline constexpr size_t compact_limit = 32 * 1024;

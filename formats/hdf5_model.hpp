@@ -12,7 +12,7 @@ namespace pare {
 // Leaves Model's path, format, sha256 and file_bytes to load_model.
 Model load_hdf5_model(const std::string& path);
 
-// Writes atomically. Takes memory for the whole file twice, beside the model. Throws exit 1 when it cannot be written, exit 3 when the
+// Writes atomically. Takes memory for the whole file and for the model once more. Throws exit 1 when it cannot be written, exit 3 when the
 // model's tensors are malformed.
 void save_hdf5_model(const Model& model, const std::string& path);
 

@@ -192,4 +192,21 @@ ByteRope edit_onnx(const OnnxModel& model, const OnnxEdit& edit) {
   });
 }
 
+OnnxModel with_tensors(const OnnxModel& model, const std::map<std::string, Tensor>& tensors) {
+  size_t replaced = 0;
+  OnnxEdit edit;
+  edit.tensor_data = [&](const NamedTensor& current) -> std::optional<Bytes> {
+    const auto found = tensors.find(current.name);
+    if (found == tensors.end()) return std::nullopt;
+    if (found->second.dtype != current.tensor.dtype || found->second.shape != current.tensor.shape)
+      fail_run("tensor '{}': new values are {} {} (expected {} {})", current.name, dtype_name(found->second.dtype),
+               shape_text(found->second.shape), dtype_name(current.tensor.dtype), shape_text(current.tensor.shape));
+    ++replaced;
+    return found->second.data;
+  };
+  OnnxModel result = open_onnx(edit_onnx(model, edit).flatten(), model.path);
+  if (replaced != tensors.size()) fail_run("{} of {} tensors are not in the model", tensors.size() - replaced, tensors.size());
+  return result;
+}
+
 }  // namespace pare

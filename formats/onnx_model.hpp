@@ -51,4 +51,8 @@ struct OnnxEdit {
 // the edit leaves alone is written inline, so that the result stands alone.
 ByteRope edit_onnx(const OnnxModel& model, const OnnxEdit& edit);
 
+// The model with the named tensors' values replaced. Shapes and types must be those of the file; throws (exit 1) otherwise, or when a
+// name is not a tensor of the model.
+OnnxModel with_tensors(const OnnxModel& model, const std::map<std::string, Tensor>& tensors);
+
 }  // namespace pare

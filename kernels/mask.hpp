@@ -1,7 +1,6 @@
 // Pruning masks, one byte per weight (1 keeps, 0 prunes): written from a selection, applied to weights and moments.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <span>
 
@@ -20,8 +19,8 @@ struct ScoreMask {
 void write_masks(Device device, std::span<const ScoreMask> tensors, const Selection& selection);
 
 struct MaskedTensor {
-  const uint8_t* mask;           // 0 or 1
-  std::array<float*, 4> values;  // the weight and the optimizer's moments; null entries are skipped
+  const uint8_t* mask;  // 0 or 1
+  float* values[4];     // the weight and the optimizer's moments; null entries are skipped
   int64_t size;
 };
 

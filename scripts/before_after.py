@@ -38,7 +38,7 @@ def main():
     widths = [max(len(row[column]) for row in rows) for column in range(4)]
     print()
     for name, *cells in rows:
-        print(f"{name:<{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(cells, widths[1:])), sep="  ")
+        print("  ".join([f"{name:<{widths[0]}}", *(f"{cell:>{width}}" for cell, width in zip(cells, widths[1:]))]).rstrip())
     return 0
 
 

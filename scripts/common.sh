@@ -31,20 +31,16 @@ show_help() {
   exit 0
 }
 
-# Configures (only when needed) and builds targets of a preset. Quiet where nobody watches: only warnings and errors are printed.
+# Configures (when needed) and builds targets of a preset; `pare` brings its engines. Where nobody watches, only warnings are printed.
 build() {
-  local preset=$1 quiet=()
+  local preset=$1 quiet=() settings=("-DPARE_TORCH_DIR:PATH=$torch_dir" "-DPARE_TEST_PYTHON:FILEPATH=$test_python") setting stale=''
   shift
   [[ -t 2 ]] || quiet=(-- --quiet)
-  if [[ ! -f $root/build/$preset/build.ninja ]] || ! grep -qxF "PARE_TORCH_DIR:PATH=$torch_dir" "$root/build/$preset/CMakeCache.txt"; then
-    (cd -- "$root" && cmake --preset "$preset" --log-level=WARNING -DPARE_TORCH_DIR="$torch_dir") >&2
+  for setting in "${settings[@]}"; do
+    grep -qxF -- "${setting#-D}" "$root/build/$preset/CMakeCache.txt" 2>/dev/null || stale=1
+  done
+  if [[ $stale || ! -f $root/build/$preset/build.ninja ]]; then
+    (cd -- "$root" && cmake --preset "$preset" --log-level=WARNING "${settings[@]}") >&2
   fi
   (cd -- "$root" && cmake --build --preset "$preset" --target "$@" "${quiet[@]}") >&2
-}
-
-# The executables that the machine can build: the CUDA engine needs nvcc.
-engines() {
-  local names=(pare pare-hdf5 pare-engine)
-  if command -v nvcc >/dev/null || [[ -x ${CUDA_HOME:-/usr/local/cuda}/bin/nvcc ]]; then names+=(pare-engine-cuda); fi
-  printf '%s\n' "${names[@]}"
 }

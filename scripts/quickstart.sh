@@ -20,9 +20,8 @@ case ${1:-} in
 esac
 
 "$root/scripts/setup.sh"
-mapfile -t targets < <(engines)
-say "building ${targets[*]} (build/release)"
-build release "${targets[@]}"
+say "building pare in build/release"
+build release pare
 
 out=$root/build/quickstart
 mkdir -p -- "$out"

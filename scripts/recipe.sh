@@ -3,7 +3,7 @@
 
 # scripts/train_fashion_cnn.sh: pare distill --teacher none
 train_seed=1
-train_recipe=(--epochs 40 --batch 128 --optimizer adamw --lr 5e-3 --weight-decay 1e-2 --lr-schedule cosine --augment flip,shift:2)
+train_recipe=(--epochs 40 --batch 128 --optimizer adamw --lr 1e-2 --weight-decay 1e-2 --lr-schedule cosine --augment flip,shift:2)
 
 # scripts/quickstart.sh, scripts/repro_prune_curve.sh: pare prune
 prune_seed=1

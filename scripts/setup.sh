@@ -4,7 +4,7 @@
 # Installs what a build of pare needs: Debian packages (apt, as root or through sudo) and LibTorch, which goes into a cache
 # outside the clone. Does nothing, in well under a second, when everything is there.
 #
-#   --tests    also what the tests need: Python with numpy, onnx, onnxruntime and h5py, in the cache; clang-format, shellcheck
+#   --tests    also what the tests need: Python with numpy, onnx, onnxruntime and h5py, in the cache; clang-format, shellcheck, time
 #   --no-apt   leave Debian packages alone (they were installed by other means)
 #
 # PARE_CACHE       the cache (default: ~/.cache/pare)
@@ -13,7 +13,7 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 cuda_runtime_version=13.0.96
 cuda_cupti_version=13.0.85
-libraries=(libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libprotozero-dev libtomlplusplus-dev libhdf5-dev zlib1g-dev
+packages=(libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libprotozero-dev libhdf5-dev zlib1g-dev
            nettle-dev doctest-dev libboost-context-dev dataset-fashion-mnist ca-certificates)
 tools=(g++:g++ cmake:cmake ninja:ninja-build ccache:ccache pkg-config:pkg-config)  # command:package
 test_wheels=(numpy h5py onnx==1.23.2 onnxruntime==1.32.0)
@@ -53,8 +53,8 @@ missing_packages() {
     command -v "${tool%%:*}" >/dev/null || printf '%s\n' "${tool##*:}"
   done
   # dpkg-query fails when it does not know a name; what it does not list as installed is missing.
-  comm -23 <(printf '%s\n' "${libraries[@]}" | sort -u) \
-           <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${libraries[@]}" 2>/dev/null | sed -n 's/^installed //p' | sort -u)
+  comm -23 <(printf '%s\n' "${packages[@]}" | sort -u) \
+           <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${packages[@]}" 2>/dev/null | sed -n 's/^installed //p' | sort -u)
   venv_works || find_python >/dev/null || printf '%s\n' python3 python3-venv
 }
 
@@ -82,7 +82,7 @@ explain_failure() {
   local what=$1 log=$2 reason
   if grep -qiE 'no space left|not enough free space|enough space' "$log"; then
     reason='the disk is full'
-  elif grep -qiE 'name resolution|could not resolve|failed to establish|unreachable|timed out|cannot initiate the connection|connection (refused|failed|broken)' "$log"; then
+  elif grep -qiE 'name resolution|failure resolving|could not resolve|failed to establish|unreachable|timed out|cannot initiate the connection|connection (refused|failed|broken)' "$log"; then
     reason='no network, or the package registry cannot be reached'
   elif grep -qiE 'password is required|not in the sudoers' "$log"; then
     reason='sudo was refused'
@@ -122,7 +122,8 @@ find_own_torch() {
 spec = importlib.util.find_spec("torch")
 print(os.path.dirname(spec.origin) if spec and spec.origin else "")' 2>/dev/null) || return 1
   [[ -n $found ]] && is_usable_torch "$found" || return 1
-  [[ -f $found/lib/libtorch_cuda.so ]] || ! engines | grep -qx pare-engine-cuda || return 1
+  # Where there is a CUDA compiler, its engine is built too.
+  [[ -f $found/lib/libtorch_cuda.so ]] || { ! command -v nvcc && [[ ! -x /usr/local/cuda/bin/nvcc ]]; } >/dev/null || return 1
   ! LD_LIBRARY_PATH=$found/lib:$(dirname -- "$found")/nvidia/cu13/lib ldd "$found/lib/libtorch_cpu.so" | grep -q 'not found' || return 1
   printf '%s\n' "$found"
 }
@@ -163,7 +164,10 @@ install_test_wheels() {
 
 # --- main -----------------------------------------------------------------------------------------------------------------
 
-if [[ $with_tests ]]; then tools+=(clang-format:clang-format shellcheck:shellcheck); fi
+if [[ $with_tests ]]; then
+  tools+=(clang-format:clang-format shellcheck:shellcheck)
+  packages+=(time)
+fi
 
 mkdir -p -- "$cache" 2>/dev/null || true
 [[ -w $cache ]] || die "cannot write to the cache $cache; set PARE_CACHE to a folder of yours"

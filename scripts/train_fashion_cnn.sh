@@ -14,7 +14,7 @@ esac
 out=$(realpath -m -- "${1:-$root/models/fashion-cnn.onnx}")
 
 "$root/scripts/setup.sh" --tests
-build release pare pare-hdf5 pare-engine
+build release pare
 export PARE_TORCH_DIR=$torch_dir
 work=$root/build/train_fashion_cnn
 mkdir -p -- "$work" "$(dirname -- "$out")"

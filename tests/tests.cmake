@@ -27,3 +27,30 @@ foreach(path ${python_tests})
   add_test(NAME ${folder}/${stem} COMMAND ${PARE_TEST_PYTHON} ${path} -v WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${folder}/${stem} PROPERTIES TIMEOUT 600 ENVIRONMENT "PARE=${CMAKE_BINARY_DIR}/pare;PARE_TORCH_DIR=${PARE_TORCH_DIR};PYTHONPATH=${CMAKE_SOURCE_DIR}/tests/support;PYTHONDONTWRITEBYTECODE=1")
 endforeach()
+
+# --- kernels: emulated CUDA ---
+# The CUDA sources as C++ on the emulator: the case table of tests/kernels/ without a GPU. test_kernels_cuda is the same table on
+# a real one; without it ctest reports the row as skipped, and with PARE_TEST_REQUIRE_CUDA=1 it fails.
+find_package(Boost REQUIRED COMPONENTS context)
+file(GLOB kernel_tests CONFIGURE_DEPENDS tests/kernels/test_*.cpp)
+file(GLOB emulated_files CONFIGURE_DEPENDS RELATIVE ${CMAKE_SOURCE_DIR} kernels/*.cu)
+set(emulated_sources)
+foreach(path ${emulated_files} tests/support/devices_cuda.cpp)
+  cmake_path(GET path STEM stem)
+  set(wrapper ${CMAKE_BINARY_DIR}/emulated/${stem}.cpp)
+  file(CONFIGURE OUTPUT ${wrapper} CONTENT "#include \"tests/support/cuda_emulator.hpp\"\n#include \"${path}\"\n")
+  list(APPEND emulated_sources ${wrapper})
+endforeach()
+add_executable(test_kernels_emulated tests/support/test_main.cpp ${kernel_tests} ${emulated_sources} tests/support/cuda_emulator.cpp
+               tests/support/test_cuda_emulator.cpp)
+target_link_libraries(test_kernels_emulated PRIVATE pare_base Boost::context doctest::doctest)
+doctest_discover_tests(test_kernels_emulated TEST_PREFIX "emulated " WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} PROPERTIES TIMEOUT 120)
+
+if(pare_with_cuda)
+  add_executable(test_kernels_cuda tests/support/test_main.cpp ${kernel_tests} tests/support/devices_cuda.cpp)
+  target_link_libraries(test_kernels_cuda PRIVATE pare_base pare_cuda doctest::doctest)
+  add_test(NAME kernels/cuda COMMAND test_kernels_cuda WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(kernels/cuda PROPERTIES TIMEOUT 300 SKIP_REGULAR_EXPRESSION "real CUDA rows: skipped")
+  add_test(NAME kernels/ptxas COMMAND scripts/check_ptxas.sh 80 90 WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  set_tests_properties(kernels/ptxas PROPERTIES TIMEOUT 600 ENVIRONMENT "NVCC=${CMAKE_CUDA_COMPILER}")
+endif()

@@ -14,7 +14,7 @@ void set_input(Graph& graph, Node& node, size_t index, Tensor tensor) {
   value.dtype = tensor.dtype;
   value.shape = tensor.shape;
   value.constant = std::move(tensor);
-  if (node.inputs.size() <= index) node.inputs.resize(index + 1, no_value);
+  while (node.inputs.size() <= index) node.inputs.push_back(no_value);
   node.inputs[index] = id;
 }
 
@@ -31,7 +31,8 @@ void clip_limits_to_inputs(Graph& graph, Node& node) {
   const std::pair<const char*, size_t> limits[] = {{"min", 1}, {"max", 2}};
   for (const auto& [name, index] : limits) {
     if (!node.has(name)) continue;
-    set_input(graph, node, index, Tensor::of<float>(DType::float32, {}, {node.real(name, 0)}));
+    const std::vector<float> limit(1, node.real(name, 0));
+    set_input(graph, node, index, Tensor::of<float>(DType::float32, {}, limit));
     node.attributes.erase(name);
   }
 }

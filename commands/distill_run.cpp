@@ -1,0 +1,56 @@
+#include "commands/distill.hpp"
+#include "commands/model_summary.hpp"
+#include "commands/training_run.hpp"
+#include "src/core/table.hpp"
+#include "src/train/initialize.hpp"
+
+namespace pare {
+namespace {
+
+Json lineage_of(const DistillOptions& options) {
+  return {{"command", "distill"},
+          {"settings",
+           {{"init", options.init}, {"lr", options.training.lr}, {"optimizer", options.training.optimizer},
+            {"batch", options.training.batch}, {"seed", options.compute.seed}}}};
+}
+
+std::string plan_text(const DistillOptions& options, const TrainingRun& run, int64_t parameters) {
+  Table table({"plan", ""});
+  table.add({"parameters to train", count_text(parameters)});
+  table.add({"initial weights", options.init});
+  table.add({"teacher", options.teacher.teacher});
+  table.add({"training steps", count_text(run.steps())});
+  return table.text();
+}
+
+}  // namespace
+
+ExitCode run_distill(const DistillOptions& options, RunContext& context) {
+  const at::Device device = set_up_device(options.compute, context);
+  LoadedModel loaded = load_executable(options.student);
+  context.report.model = model_json(loaded.model, loaded.graph);
+  const int64_t parameters = context.report.model.at("parameters");
+  TrainingRun run({"distill", options.training, options.teacher, options.data, options.compute, options.resume, options.output},
+                  std::move(loaded), device, context);
+  if (options.output.dry_run) {
+    context.report.plan = {{"parameters", parameters}, {"steps", run.steps()}};
+    context.print(plan_text(options, run, parameters));
+    return ExitCode::ok;
+  }
+  std::optional<Metrics> before;
+  if (options.init == "kaiming")
+    initialize_kaiming(run.student().graph, run.parameters(), static_cast<uint64_t>(options.compute.seed));
+  else
+    before = run.measure_before();
+  const ExitCode end = run.train({}, {}, {});
+  if (end == ExitCode::preempted) return end;
+  run.write({}, lineage_of(options), before ? &*before : nullptr);
+  run.finish();
+  Table table({"written", "size", "accuracy"});
+  for (const Json& file : context.report.result.at("files"))
+    table.add({file.at("path").get<std::string>(), bytes_text(file.at("bytes")), percent_text(context.report.metrics.at("accuracy"))});
+  context.print(table.text());
+  return ExitCode::ok;
+}
+
+}  // namespace pare

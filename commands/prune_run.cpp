@@ -1,0 +1,96 @@
+#include "commands/model_summary.hpp"
+#include "commands/prune.hpp"
+#include "commands/training_run.hpp"
+#include "compress/pruner.hpp"
+#include "compress/selection.hpp"
+#include "src/core/table.hpp"
+
+namespace pare {
+namespace {
+
+// Steps between two changes of the masks, for schedules that change them gradually.
+constexpr int64_t mask_interval = 25;
+
+SparsitySchedule schedule_of(const PruneOptions& options, int64_t steps, double initial) {
+  SparsitySchedule schedule;
+  schedule.kind = options.schedule;
+  schedule.target = options.sparsity;
+  schedule.initial = initial;
+  schedule.interval = mask_interval;
+  const int64_t rising = options.prune_steps > 0 ? options.prune_steps : std::max<int64_t>(1, steps / 2);
+  // Averages of gradients need some steps before they mean something.
+  schedule.first_step = std::min<int64_t>({mask_interval, steps / 10, rising});
+  schedule.last_step = std::min(rising, steps) - 1;
+  if (schedule.last_step < schedule.first_step) schedule.first_step = schedule.last_step;
+  return schedule;
+}
+
+Json lineage_of(const PruneOptions& options) {
+  return {{"command", "prune"},
+          {"settings",
+           {{"sparsity", options.sparsity}, {"structure", options.structure}, {"importance", options.importance},
+            {"average", options.average}, {"scope", options.scope}, {"schedule", options.schedule}, {"seed", options.compute.seed}}}};
+}
+
+std::string plan_text(const PruneOptions& options, const TrainingRun& run, const Pruner& pruner) {
+  Table table({"plan", ""});
+  table.add({"weights to prune", count_text(pruner.selected_elements())});
+  table.add({"of these zero afterwards",
+             count_text(static_cast<int64_t>(static_cast<double>(pruner.selected_elements()) * options.sparsity))});
+  table.add({"importance", fmt::format("{}, average {}", options.importance, options.average)});
+  table.add({"schedule", fmt::format("{}, {} scope", options.schedule, options.scope)});
+  table.add({"training steps", count_text(run.steps())});
+  table.add({"file size before", bytes_text(static_cast<int64_t>(run.student().model.file_bytes))});
+  return table.text();
+}
+
+std::string result_text(const RunContext& context) {
+  const Json& before = context.report.model;
+  const Json& after = context.report.result;
+  const Json& metrics = context.report.metrics;
+  Table table({"", "before", "after"});
+  table.add({"parameters", count_text(before.at("parameters")), count_text(after.at("parameters"))});
+  table.add({"nonzero", count_text(before.at("nonzero")), count_text(after.at("nonzero"))});
+  for (const Json& file : after.at("files"))
+    table.add({file.at("path").get<std::string>(), bytes_text(before.at("bytes")), bytes_text(file.at("bytes"))});
+  table.add({"accuracy", percent_text(metrics.at("accuracy_before")), percent_text(metrics.at("accuracy"))});
+  return table.text();
+}
+
+}  // namespace
+
+ExitCode run_prune(const PruneOptions& options, RunContext& context) {
+  const at::Device device = set_up_device(options.compute, context);
+  LoadedModel loaded = load_executable(options.model);
+  context.report.model = model_json(loaded.model, loaded.graph);
+  const auto selected = select_weights(loaded.graph, options.include, options.exclude);
+  const std::vector<std::string> masked = loaded.model.masked;
+  TrainingRun run({"prune", options.training, options.teacher, options.data, options.compute, options.resume, options.output},
+                  std::move(loaded), device, context);
+  PruneConfig config;
+  config.importance = find_importance(options.importance).importance;
+  config.average = options.average;
+  config.scope = options.scope;
+  Pruner pruner(run.parameters(), run.optimizer(), config, [&](const std::string& name) { return selected.contains(name); }, masked);
+  const double initial = pruner.sparsity();
+  if (options.sparsity < initial)
+    fail_usage("--sparsity {}: the selected weights are {:.4f} sparse already; give more", options.sparsity, initial);
+  pruner.set_schedule(schedule_of(options, run.steps(), initial));
+  if (options.output.dry_run) {
+    context.report.plan = {{"weights", pruner.selected_elements()}, {"sparsity", options.sparsity}, {"steps", run.steps()}};
+    context.print(plan_text(options, run, pruner));
+    return ExitCode::ok;
+  }
+  const Metrics before = run.measure_before();
+  FitHooks hooks;
+  hooks.after_backward = [&](const StepInfo&) { pruner.accumulate(); };
+  hooks.after_step = [&](const StepInfo& info) { pruner.after_step(info.step); };
+  const ExitCode end = run.train(hooks, pruner.state(), [&] { return pruner.sparsity(); });
+  if (end == ExitCode::preempted) return end;
+  run.write(pruner.masked_names(), lineage_of(options), &before);
+  run.finish();
+  context.print(result_text(context));
+  return pruner.sparsity() + 1e-9 < options.sparsity ? ExitCode::goal_missed : ExitCode::ok;
+}
+
+}  // namespace pare

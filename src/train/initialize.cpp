@@ -1,0 +1,56 @@
+#include "src/train/initialize.hpp"
+
+#include <cmath>
+#include <set>
+
+#include <ATen/ops/empty.h>
+
+#include "src/core/random.hpp"
+
+namespace pare {
+namespace {
+
+// Products that each output of the weight sums over; Gemm and MatMul differ in which dimension that is.
+std::map<ValueId, int64_t> fan_ins(const Graph& graph) {
+  std::map<ValueId, int64_t> fans;
+  for (const Node& node : graph.nodes) {
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const ValueId id = node.inputs[i];
+      if (id == no_value || !graph.value(id).constant || graph.value(id).constant->shape.size() < 2) continue;
+      const Shape& shape = graph.value(id).constant->shape;
+      const int64_t outputs = node.op == "MatMul" ? shape.back() : node.op == "Gemm" && node.integer("transB", 0) == 0 ? shape[1] : shape[0];
+      fans[id] = outputs == 0 ? 1 : element_count(shape) / outputs;
+    }
+  }
+  return fans;
+}
+
+std::set<ValueId> scales(const Graph& graph) {
+  std::set<ValueId> ids;
+  for (const Node& node : graph.nodes)
+    if (node.op == "BatchNormalization") ids.insert({node.input(1), node.input(4)});
+  return ids;
+}
+
+}  // namespace
+
+void initialize_kaiming(const Graph& graph, const Parameters& parameters, uint64_t seed) {
+  const c10::AutoGradMode no_grad(false);
+  const auto fans = fan_ins(graph);
+  const auto ones = scales(graph);
+  for (const Parameter& parameter : parameters.all()) {
+    if (parameter.role != Role::weight) {
+      parameter.tensor.fill_(ones.contains(parameter.value) ? 1 : 0);
+      continue;
+    }
+    const double deviation = std::sqrt(2.0 / static_cast<double>(fans.at(parameter.value)));
+    at::Tensor values = at::empty(parameter.tensor.sizes(), at::kFloat);
+    auto* target = values.mutable_data_ptr<float>();
+    const RandomKey key{seed, random_stream(parameter.name)};
+    for (int64_t i = 0; i < values.numel(); ++i)
+      target[i] = static_cast<float>(deviation * random_normal(key, static_cast<uint64_t>(i)));
+    parameter.tensor.copy_(values);
+  }
+}
+
+}  // namespace pare

@@ -1,0 +1,30 @@
+// How well a model does on a data set.
+#pragma once
+
+#include "src/data/loader.hpp"
+#include "src/exec/executor.hpp"
+
+namespace pare {
+
+struct Metrics {
+  int64_t samples = 0;
+  double accuracy = 0;  // share of samples whose largest output is the label's
+  double top5 = 0;      // share whose label is among the five largest; equal to 1 for at most five classes
+  double loss = 0;      // mean cross-entropy
+};
+
+// A batch's inputs as a tensor on the device. Aliases the batch on the CPU: valid until the loader's next batch.
+at::Tensor inputs_of(const Batch& batch, const Shape& sample_shape, at::Device device);
+// A batch's labels on the device; undefined when there are none.
+at::Tensor labels_of(const Batch& batch, at::Device device);
+
+// The first output [N, K] for every sample in the loader's order, concatenated on the CPU as fp32. No gradients.
+at::Tensor predict(const Executor& executor, const Parameters& parameters, Loader& loader, const Shape& sample_shape, at::Device device);
+
+// Metrics of logits [N, K] against the loader's data set order of labels.
+Metrics measure(const at::Tensor& logits, const at::Tensor& labels);
+
+// The labels of a data set, in order.
+at::Tensor labels_of(const Dataset& dataset);
+
+}  // namespace pare

@@ -1,0 +1,138 @@
+// Made data for the tests of this folder: IDX bytes by hand, temporary folders, and data sets in memory.
+#pragma once
+
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <zlib.h>
+
+#include "src/core/error.hpp"
+#include "src/data/dataset.hpp"
+
+namespace pare::test {
+
+// Removed with everything in it.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "pare-data-XXXXXX").string();
+    if (::mkdtemp(name.data()) == nullptr) throw std::runtime_error("no temporary folder");
+    path_ = name;
+  }
+  ~TemporaryFolder() {
+    std::error_code ignored;
+    std::filesystem::remove_all(path_, ignored);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
+
+  std::string path() const { return path_.string(); }
+  std::string write(const std::string& name, const std::string& bytes) const {
+    std::ofstream(path_ / name, std::ios::binary) << bytes;
+    return (path_ / name).string();
+  }
+
+ private:
+  std::filesystem::path path_;
+};
+
+inline std::string big_endian(uint64_t value, int bytes) {
+  std::string text;
+  for (int i = bytes - 1; i >= 0; --i) text += static_cast<char>(value >> (8 * i));
+  return text;
+}
+
+inline std::string idx_bytes(uint8_t type, const std::vector<uint32_t>& sizes, const std::string& elements) {
+  std::string text{'\0', '\0', static_cast<char>(type), static_cast<char>(sizes.size())};
+  for (const uint32_t size : sizes) text += big_endian(size, 4);
+  return text + elements;
+}
+
+// 0, 1, 2 ... modulo 256.
+inline std::string counting_bytes(size_t count) {
+  std::string text;
+  for (size_t i = 0; i < count; ++i) text += static_cast<char>(i);
+  return text;
+}
+
+inline std::string gzip(const std::string& bytes) {
+  z_stream stream{};
+  deflateInit2(&stream, 6, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
+  std::string compressed(deflateBound(&stream, bytes.size()), '\0');
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(compressed.data());
+  stream.avail_out = static_cast<uInt>(compressed.size());
+  deflate(&stream, Z_FINISH);
+  compressed.resize(stream.total_out);
+  deflateEnd(&stream);
+  return compressed;
+}
+
+// Sample i holds values 7*i, 7*i+1 ... modulo 256 and label i % classes; as uint8 in memory, or read as float.
+class CountingDataset : public Dataset {
+ public:
+  CountingDataset(int64_t size, Shape shape, int64_t classes, DType type = DType::uint8)
+      : shape_(std::move(shape)), size_(size), classes_(classes), type_(type), elements_(element_count(shape_)) {
+    for (int64_t i = 0; i < size; ++i)
+      for (int64_t k = 0; k < elements_; ++k) values_.push_back(static_cast<uint8_t>(7 * i + k));
+  }
+
+  std::string name() const override { return "counting"; }
+  std::string sample_name(int64_t index) const override { return fmt::format("counting: sample {}", index); }
+  int64_t size() const override { return size_; }
+  const Shape& sample_shape() const override { return shape_; }
+  DType element_type() const override { return type_; }
+  void read(int64_t index, float* sample) const override {
+    for (int64_t k = 0; k < elements_; ++k) sample[k] = value(index, k);
+  }
+  const uint8_t* stored_uint8(int64_t index) const override {
+    return type_ == DType::uint8 ? values_.data() + index * elements_ : nullptr;
+  }
+  bool labelled() const override { return classes_ > 0; }
+  int64_t label(int64_t index) const override { return index % classes_; }
+  int64_t class_count() const override { return classes_; }
+
+  float value(int64_t index, int64_t element) const {
+    return static_cast<float>(values_[static_cast<size_t>(index * elements_ + element)]);
+  }
+
+ private:
+  Shape shape_;
+  int64_t size_;
+  int64_t classes_;
+  DType type_;
+  int64_t elements_;
+  std::vector<uint8_t> values_;
+};
+
+inline std::shared_ptr<CountingDataset> counting(int64_t size, Shape shape, int64_t classes,
+                                                 DType type = DType::uint8) {
+  return std::make_shared<CountingDataset>(size, std::move(shape), classes, type);
+}
+
+struct Failure {
+  ExitCode code = ExitCode::ok;
+  std::string message;
+
+  bool mentions(const std::string& text) const { return message.find(text) != std::string::npos; }
+};
+
+// The pare::Error that `body` ends with; code ok when it does not fail.
+template <class Body>
+Failure failure_of(Body&& body) {
+  try {
+    body();
+  } catch (const Error& error) {
+    return {error.code(), error.what()};
+  }
+  return {};
+}
+
+}  // namespace pare::test
