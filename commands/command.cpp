@@ -19,8 +19,7 @@ constexpr std::array table = {
             "pare inspect model.onnx --report model.json", Sibling::hdf5, add_inspect},
     Command{"convert", "ONNX <-> HDF5 without loss", "pare convert small.h5 small.onnx", Sibling::hdf5, add_convert},
     Command{"evaluate", "metrics on data, agreement with a baseline, latency, gates",
-            "pare evaluate small.h5 --data /usr/share/datasets/fashion-mnist --gate 'accuracy>=0.91'", Sibling::engine,
-            add_evaluate},
+            "pare evaluate small.h5 --data images/ --gate 'accuracy>=0.91'", Sibling::engine, add_evaluate},
     Command{"prune", "score the weights, mask the least important, retrain the rest",
             "pare prune model.onnx --sparsity 0.8 --data images/ -o small.onnx -o small.h5", Sibling::engine,
             add_prune},
@@ -41,7 +40,7 @@ const Command& find_command(std::string_view name) {
     if (name == command.name) return command;
     names.emplace_back(command.name);
   }
-  fail_usage("unknown command '{}'{}; see pare --help", name, did_you_mean(name, names));
+  fail_usage("unknown command '{}'{}", name, did_you_mean(name, names, "; see pare --help"));
 }
 
 std::vector<std::string> measurable_of_model() {

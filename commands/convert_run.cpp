@@ -9,7 +9,8 @@
 namespace pare {
 namespace {
 
-// The figures of a model whose operators pare knows; of any other only what the file itself tells: converting needs no more.
+// The figures of a model whose operators pare knows; of any other only what the file itself tells: converting needs no
+// more.
 void report_model(const Model& model, const std::vector<WrittenFile>& files, Report& report) {
   try {
     const Graph graph = read_graph(model.onnx);
@@ -25,16 +26,19 @@ void report_model(const Model& model, const std::vector<WrittenFile>& files, Rep
 
 bool same_bytes(const Bytes& a, const Bytes& b) { return a.text() == b.text(); }
 
-// Opens the written file and compares it with what was to be written: tensor by tensor, so that the first that differs is named.
+// Opens the written file and compares it with what was to be written: tensor by tensor, so that the first that differs
+// is named.
 void check_written(const std::vector<NamedTensor>& expected, const WrittenFile& file) {
   const Model written = load_model(file.path);
   with_context(file.path, [&] {
     const std::vector<NamedTensor> actual = read_tensors(written.onnx);
-    if (actual.size() != expected.size()) fail_run("check: holds {} tensors (expected {})", actual.size(), expected.size());
+    if (actual.size() != expected.size())
+      fail_run("check: holds {} tensors (expected {})", actual.size(), expected.size());
     for (size_t i = 0; i < expected.size(); ++i) {
       const auto& [name, tensor] = expected[i];
       const Tensor& other = actual[i].tensor;
-      if (actual[i].name != name || other.dtype != tensor.dtype || other.shape != tensor.shape || !same_bytes(other.data, tensor.data))
+      if (actual[i].name != name || other.dtype != tensor.dtype || other.shape != tensor.shape ||
+          !same_bytes(other.data, tensor.data))
         fail_run("check: tensor '{}' differs from the input's", name);
     }
   });
@@ -48,14 +52,16 @@ ExitCode run_convert(const ConvertOptions& options, RunContext& context) {
   std::vector<WrittenFile> files;
   if (options.out.empty()) {
     if (model.format == "onnx")
-      fail_usage("--check: {}: an ONNX file stores no hashes to check; give an .h5 file, or OUT to compare with", options.in);
+      fail_usage("--check: {}: an ONNX file stores no hashes to check; give an .h5 file, or OUT to compare with",
+                 options.in);
     context.print(fmt::format("{}: {} tensors and the graph match their stored hashes\n", options.in, tensors.size()));
   } else {
     files.push_back(save_model(model, options.out));
     if (options.check) check_written(tensors, files.front());
-    context.print(fmt::format("{}: {}, {} of {}{}\n", options.out, bytes_text(static_cast<int64_t>(files.front().bytes)),
-                              percent_text(static_cast<double>(files.front().bytes) / static_cast<double>(model.file_bytes)), options.in,
-                              options.check ? ", checked" : ""));
+    context.print(
+        fmt::format("{}: {}, {} of {}{}\n", options.out, bytes_text(static_cast<int64_t>(files.front().bytes)),
+                    percent_text(static_cast<double>(files.front().bytes) / static_cast<double>(model.file_bytes)),
+                    options.in, options.check ? ", checked" : ""));
   }
   report_model(model, files, context.report);
   return ExitCode::ok;

@@ -10,8 +10,11 @@ namespace {
 Json lineage_of(const DistillOptions& options) {
   return {{"command", "distill"},
           {"settings",
-           {{"init", options.init}, {"lr", options.training.lr}, {"optimizer", options.training.optimizer},
-            {"batch", options.training.batch}, {"seed", options.compute.seed}}}};
+           {{"init", options.init},
+            {"lr", options.training.lr},
+            {"optimizer", options.training.optimizer},
+            {"batch", options.training.batch},
+            {"seed", options.compute.seed}}}};
 }
 
 std::string plan_text(const DistillOptions& options, const TrainingRun& run, int64_t parameters) {
@@ -30,8 +33,9 @@ ExitCode run_distill(const DistillOptions& options, RunContext& context) {
   LoadedModel loaded = load_executable(options.student);
   context.report.model = model_json(loaded.model, loaded.graph);
   const int64_t parameters = context.report.model.at("parameters");
-  TrainingRun run({"distill", options.training, options.teacher, options.data, options.compute, options.resume, options.output},
-                  std::move(loaded), device, context);
+  TrainingRun run(
+      {"distill", options.training, options.teacher, options.data, options.compute, options.resume, options.output},
+      std::move(loaded), device, context);
   if (options.output.dry_run) {
     context.report.plan = {{"parameters", parameters}, {"steps", run.steps()}};
     context.print(plan_text(options, run, parameters));
@@ -40,15 +44,15 @@ ExitCode run_distill(const DistillOptions& options, RunContext& context) {
   std::optional<Metrics> before;
   if (options.init == "kaiming")
     initialize_kaiming(run.student().graph, run.parameters(), static_cast<uint64_t>(options.compute.seed));
-  else
-    before = run.measure_before();
+  else before = run.measure_before();
   const ExitCode end = run.train({}, {}, {});
   if (end == ExitCode::preempted) return end;
   run.write({}, lineage_of(options), before ? &*before : nullptr);
   run.finish();
   Table table({"written", "size", "accuracy"});
   for (const Json& file : context.report.result.at("files"))
-    table.add({file.at("path").get<std::string>(), bytes_text(file.at("bytes")), percent_text(context.report.metrics.at("accuracy"))});
+    table.add({file.at("path").get<std::string>(), bytes_text(file.at("bytes")),
+               percent_text(context.report.metrics.at("accuracy"))});
   context.print(table.text());
   return ExitCode::ok;
 }

@@ -61,12 +61,12 @@ void check_fits(const Graph& graph, const Dataset& dataset) {
   const Shape& sample = dataset.sample_shape();
   if (input.ranked) {
     if (input.dims.size() != sample.size() + 1)
-      fail_input("{}: samples of shape {} do not fit input '{}' (got {} dimensions, expected {} without the batch)", dataset.name(),
-                 shape_text(sample), name, sample.size(), input.dims.size() - 1);
+      fail_input("{}: samples of shape {} do not fit input '{}' (got {} dimensions, expected {} without the batch)",
+                 dataset.name(), shape_text(sample), name, sample.size(), input.dims.size() - 1);
     for (size_t i = 0; i < sample.size(); ++i)
       if (input.dims[i + 1].size >= 0 && input.dims[i + 1].size != sample[i])
-        fail_input("{}: samples of shape {} do not fit input '{}' in dimension {} (got {}, expected {})", dataset.name(), shape_text(sample),
-                   name, i + 1, sample[i], input.dims[i + 1].size);
+        fail_input("{}: samples of shape {} do not fit input '{}' in dimension {} (got {}, expected {})",
+                   dataset.name(), shape_text(sample), name, i + 1, sample[i], input.dims[i + 1].size);
   }
   const auto& output = graph.value(graph.outputs.front().value).shape;
   if (dataset.labelled() && output && output->size() == 2 && output->back() > 0) check_labels(dataset, output->back());
@@ -74,8 +74,8 @@ void check_fits(const Graph& graph, const Dataset& dataset) {
 
 Preprocess preprocess_of(const DataOptions& options) { return {options.scale, options.mean, options.std}; }
 
-Evaluation evaluate_samples(const Executor& executor, const Parameters& parameters, const Dataset& dataset, const DataOptions& options,
-                            int64_t batch, at::Device device) {
+Evaluation evaluate_samples(const Executor& executor, const Parameters& parameters, const Dataset& dataset,
+                            const DataOptions& options, int64_t batch, at::Device device) {
   LoaderConfig config;
   config.batch = std::min(batch, dataset.size());
   config.preprocess = preprocess_of(options);
@@ -86,7 +86,8 @@ Evaluation evaluate_samples(const Executor& executor, const Parameters& paramete
   return result;
 }
 
-Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options, int64_t batch, at::Device device) {
+Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options, int64_t batch,
+                            at::Device device) {
   const Executor executor(graph);
   const Parameters parameters(graph, device, Training::off);
   return evaluate_samples(executor, parameters, dataset, options, batch, device);

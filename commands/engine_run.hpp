@@ -19,7 +19,8 @@ struct LoadedModel {
 // Reads a model that can be executed; errors name the file.
 LoadedModel load_executable(const std::string& path);
 
-// Sets the thread count, and returns the device to run on; fills the report's `device`. Throws (exit 2) when it is absent.
+// Sets the thread count, and returns the device to run on; fills the report's `device`. Throws (exit 2) when it is
+// absent.
 at::Device set_up_device(const ComputeOptions& options, RunContext& context);
 
 // Opens one split of a data set and applies --limit.
@@ -27,8 +28,8 @@ DatasetPtr open_samples(const DataOptions& options, const std::string& path, con
 // The same, or null when the data has no such split.
 DatasetPtr find_samples(const DataOptions& options, const std::string& path, const std::string& split, int64_t seed);
 
-// Throws (exit 3) when the samples do not fit the model's input: rank or a dimension, with both sides named. Checks that the
-// model has one input, and labels against the first output's classes.
+// Throws (exit 3) when the samples do not fit the model's input: rank or a dimension, with both sides named. Checks
+// that the model has one input, and labels against the first output's classes.
 void check_fits(const Graph& graph, const Dataset& dataset);
 
 Preprocess preprocess_of(const DataOptions& options);
@@ -38,8 +39,9 @@ struct Evaluation {
   at::Tensor logits;
   Metrics metrics;
 };
-Evaluation evaluate_samples(const Executor& executor, const Parameters& parameters, const Dataset& dataset, const DataOptions& options,
-                            int64_t batch, at::Device device);
-Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options, int64_t batch, at::Device device);
+Evaluation evaluate_samples(const Executor& executor, const Parameters& parameters, const Dataset& dataset,
+                            const DataOptions& options, int64_t batch, at::Device device);
+Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options, int64_t batch,
+                            at::Device device);
 
 }  // namespace pare

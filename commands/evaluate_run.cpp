@@ -27,7 +27,8 @@ std::vector<at::Tensor> synthetic_inputs(const Graph& graph, int64_t batch, at::
     std::vector<int64_t> sizes;
     for (size_t i = 0; i < port.dims.size(); ++i) {
       const Dim& dim = port.dims[i];
-      if (dim.size < 0 && i != 0) fail_input("input '{}': dimension {} has no fixed size", graph.value(port.value).name, i);
+      if (dim.size < 0 && i != 0)
+        fail_input("input '{}': dimension {} has no fixed size", graph.value(port.value).name, i);
       sizes.push_back(i == 0 ? (dim.size >= 0 ? dim.size : batch) : dim.size);
     }
     inputs.push_back(at::zeros(sizes, scalar_type_of(graph.value(port.value).dtype)).to(device));
@@ -59,14 +60,19 @@ Latency time_model(const Graph& graph, int64_t batch, at::Device device) {
 }
 
 double agreement(const at::Tensor& a, const at::Tensor& b) {
-  if (a.sizes() != b.sizes()) fail_input("--against: outputs differ in shape (got {} and {} columns)", b.size(-1), a.size(-1));
-  return static_cast<double>(at::eq(at::argmax(a, -1), at::argmax(b, -1)).sum().item<int64_t>()) / static_cast<double>(a.size(0));
+  if (a.sizes() != b.sizes())
+    fail_input("--against: outputs differ in shape (got {} and {} columns)", b.size(-1), a.size(-1));
+  return static_cast<double>(at::eq(at::argmax(a, -1), at::argmax(b, -1)).sum().item<int64_t>()) /
+         static_cast<double>(a.size(0));
 }
 
 class Evaluator {
  public:
   Evaluator(const EvaluateOptions& options, RunContext& context)
-      : options_(options), context_(context), device_(set_up_device(options.compute, context)), model_(load_executable(options.model)) {
+      : options_(options),
+        context_(context),
+        device_(set_up_device(options.compute, context)),
+        model_(load_executable(options.model)) {
     if (!options.against.empty()) baseline_ = load_executable(options.against);
   }
 
@@ -74,10 +80,12 @@ class Evaluator {
     Report& report = context_.report;
     report.model = model_json(model_.model, model_.graph);
     const GraphCost cost = graph_cost(model_.graph);
-    report.result = result_json(cost, {{options_.model, model_.model.format, model_.model.file_bytes, model_.model.sha256}});
+    report.result =
+        result_json(cost, {{options_.model, model_.model.format, model_.model.file_bytes, model_.model.sha256}});
     report.device["runtime"] = options_.runtime;
     if (baseline_) {
-      report.metrics["bytes_ratio"] = static_cast<double>(model_.model.file_bytes) / static_cast<double>(baseline_->model.file_bytes);
+      report.metrics["bytes_ratio"] =
+          static_cast<double>(model_.model.file_bytes) / static_cast<double>(baseline_->model.file_bytes);
       const int64_t macs = graph_cost(baseline_->graph).macs;
       if (macs > 0) report.metrics["macs_ratio"] = static_cast<double>(cost.macs) / static_cast<double>(macs);
     }
@@ -88,7 +96,8 @@ class Evaluator {
 
  private:
   void measure_samples() {
-    const DatasetPtr dataset = open_samples(options_.data, options_.data.data, options_.data.split, options_.compute.seed);
+    const DatasetPtr dataset =
+        open_samples(options_.data, options_.data.data, options_.data.split, options_.compute.seed);
     with_context(options_.model, [&] { check_fits(model_.graph, *dataset); });
     Json& metrics = context_.report.metrics;
     const Evaluation own = evaluate_samples(model_.graph, *dataset, options_.data, options_.batch, device_);
@@ -128,7 +137,8 @@ class Evaluator {
     for (const auto& [name, value] : context_.report.metrics.items())
       if (!name.starts_with("latency")) table.add({name, fmt::format("{:.4f}", value.get<double>())});
     for (const auto& [batch, latency] : latencies_)
-      table.add({fmt::format("latency, batch {}", batch), fmt::format("{:.3f} ms (95 %: {:.3f} ms)", latency.p50, latency.p95)});
+      table.add({fmt::format("latency, batch {}", batch),
+                 fmt::format("{:.3f} ms (95 %: {:.3f} ms)", latency.p50, latency.p95)});
     context_.print(table.text());
   }
 

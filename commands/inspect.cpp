@@ -19,7 +19,9 @@ CommandLine add_inspect(CLI::App& app) {
   line.report = &options->report;
   line.check = [options] { check_exists("MODEL", options->model, true); };
   line.models = [options] { return std::vector{options->model}; };
-  line.measurable = [] { return joined({measurable_of_model(), {"model.sparsity"}}); };
+  line.measurable = [options] {
+    return joined({measurable_of_model(), measurable_of_result(), measurable_sizes({options->model})});
+  };
   line.run = linked(run_inspect, options);
   return line;
 }

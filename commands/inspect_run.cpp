@@ -145,7 +145,7 @@ ExitCode run_inspect(const InspectOptions& options, RunContext& context) {
   const GraphCost cost = with_context(options.model, [&] { return graph_cost(graph); });
   Json& section = context.report.model;
   section = model_json(model, graph);
-  section["sparsity"] = cost.sparsity();
+  context.report.result = result_json(cost, {{options.model, model.format, model.file_bytes, model.sha256}});
   section["opset"] = graph.opset;
   section["unsupported"] = Json::array();
   context.report.layers = layers_json(graph, cost);
@@ -160,7 +160,8 @@ ExitCode run_inspect(const InspectOptions& options, RunContext& context) {
   const auto unknown =
       std::count_if(cost.nodes.begin(), cost.nodes.end(), [](const NodeCost& row) { return row.macs < 0; });
   if (unknown > 0)
-    context.warn(fmt::format("the MACs of {} nodes are unknown, as shapes are; the total is a lower bound", unknown));
+    context.warn(fmt::format("the MACs are a lower bound: shapes that they need are unknown at {} of {} nodes", unknown,
+                             cost.nodes.size()));
   return ExitCode::ok;
 }
 

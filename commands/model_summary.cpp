@@ -10,10 +10,8 @@ Json ports_json(const Graph& graph, const std::vector<Port>& ports) {
     const Value& value = graph.value(port.value);
     Json shape = Json::array();
     for (const Dim& dim : port.dims) {
-      if (dim.size >= 0)
-        shape.push_back(dim.size);
-      else
-        shape.push_back(dim.symbol.empty() ? "?" : dim.symbol);
+      if (dim.size >= 0) shape.push_back(dim.size);
+      else shape.push_back(dim.symbol.empty() ? "?" : dim.symbol);
     }
     Json entry = {{"name", value.name}, {"dtype", dtype_name(value.dtype)}};
     if (port.ranked) entry["shape"] = std::move(shape);
@@ -37,11 +35,13 @@ Json model_json(const Model& model, const Graph& graph) {
 }
 
 Json result_json(const GraphCost& cost, const std::vector<WrittenFile>& files) {
-  Json result = {{"parameters", cost.parameters}, {"nonzero", cost.nonzero}, {"sparsity", cost.sparsity()}, {"macs", cost.macs}};
+  Json result = {
+      {"parameters", cost.parameters}, {"nonzero", cost.nonzero}, {"sparsity", cost.sparsity()}, {"macs", cost.macs}};
   if (files.size() == 1) result["bytes"] = files.front().bytes;
   result["files"] = Json::array();
   for (const WrittenFile& file : files)
-    result["files"].push_back({{"path", file.path}, {"format", file.format}, {"bytes", file.bytes}, {"sha256", file.sha256}});
+    result["files"].push_back(
+        {{"path", file.path}, {"format", file.format}, {"bytes", file.bytes}, {"sha256", file.sha256}});
   return result;
 }
 

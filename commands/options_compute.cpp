@@ -7,7 +7,6 @@
 #include <fmt/format.h>
 
 #include "commands/option_kinds.hpp"
-#include "src/core/suggest.hpp"
 
 namespace pare {
 
@@ -18,8 +17,7 @@ std::string check_device(const std::string& text) {
   if (text.starts_with("cuda:") && text.size() > 5 && text.size() < 9 &&
       std::all_of(text.begin() + 5, text.end(), [](char c) { return c >= '0' && c <= '9'; }))
     return "";
-  return fmt::format("bad value (got '{}', expected auto, cpu, cuda or cuda:N){}", text,
-                     did_you_mean(text, {"auto", "cpu", "cuda"}));
+  return fmt::format("bad value (got '{}', expected auto, cpu, cuda or cuda:N)", text);
 }
 
 }  // namespace
@@ -34,8 +32,7 @@ void add_compute_options(CLI::App& app, ComputeOptions& options) {
 
 void add_resume_options(CLI::App& app, ResumeOptions& options) {
   app.option_defaults()->group("Resume");
-  add_text(app, "--run-dir", "DIR", options.run_dir,
-           "checkpoints; the same command resumes there [<first -o>.run]");
+  add_text(app, "--run-dir", "DIR", options.run_dir, "checkpoints, from which the same command resumes [OUT.run]");
   add_integer(app, "--checkpoint-every", at_least_zero, options.checkpoint_every,
               "steps between checkpoints; 0: after each epoch");
   add_flag(app, "--no-resume", options.no_resume, "start anew even where a checkpoint is found");

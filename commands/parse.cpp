@@ -43,7 +43,8 @@ bool check_option_names(const CLI::App& app, const Command& command, const std::
     const std::string name = name_of(argument);
     const auto* option = app.get_option_no_throw(name);
     if (option == nullptr)
-      fail_usage("unknown option '{}'{}; see pare {} --help", name, did_you_mean(name, long_names(app)), command.name);
+      fail_usage("unknown option '{}'{}", name,
+                 did_you_mean(name, long_names(app), fmt::format("; see pare {} --help", command.name)));
     if (option->get_expected_max() > 0 && argument == name) ++i;
   }
   return false;

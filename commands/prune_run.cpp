@@ -28,8 +28,13 @@ SparsitySchedule schedule_of(const PruneOptions& options, int64_t steps, double 
 Json lineage_of(const PruneOptions& options) {
   return {{"command", "prune"},
           {"settings",
-           {{"sparsity", options.sparsity}, {"structure", options.structure}, {"importance", options.importance},
-            {"average", options.average}, {"scope", options.scope}, {"schedule", options.schedule}, {"seed", options.compute.seed}}}};
+           {{"sparsity", options.sparsity},
+            {"structure", options.structure},
+            {"importance", options.importance},
+            {"average", options.average},
+            {"scope", options.scope},
+            {"schedule", options.schedule},
+            {"seed", options.compute.seed}}}};
 }
 
 std::string plan_text(const PruneOptions& options, const TrainingRun& run, const Pruner& pruner) {
@@ -65,19 +70,23 @@ ExitCode run_prune(const PruneOptions& options, RunContext& context) {
   context.report.model = model_json(loaded.model, loaded.graph);
   const auto selected = select_weights(loaded.graph, options.include, options.exclude);
   const std::vector<std::string> masked = loaded.model.masked;
-  TrainingRun run({"prune", options.training, options.teacher, options.data, options.compute, options.resume, options.output},
-                  std::move(loaded), device, context);
+  TrainingRun run(
+      {"prune", options.training, options.teacher, options.data, options.compute, options.resume, options.output},
+      std::move(loaded), device, context);
   PruneConfig config;
   config.importance = find_importance(options.importance).importance;
   config.average = options.average;
   config.scope = options.scope;
-  Pruner pruner(run.parameters(), run.optimizer(), config, [&](const std::string& name) { return selected.contains(name); }, masked);
+  Pruner pruner(
+      run.parameters(), run.optimizer(), config, [&](const std::string& name) { return selected.contains(name); },
+      masked);
   const double initial = pruner.sparsity();
   if (options.sparsity < initial)
     fail_usage("--sparsity {}: the selected weights are {:.4f} sparse already; give more", options.sparsity, initial);
   pruner.set_schedule(schedule_of(options, run.steps(), initial));
   if (options.output.dry_run) {
-    context.report.plan = {{"weights", pruner.selected_elements()}, {"sparsity", options.sparsity}, {"steps", run.steps()}};
+    context.report.plan = {
+        {"weights", pruner.selected_elements()}, {"sparsity", options.sparsity}, {"steps", run.steps()}};
     context.print(plan_text(options, run, pruner));
     return ExitCode::ok;
   }

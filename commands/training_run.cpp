@@ -22,7 +22,8 @@ std::string find_original(const Model& model) {
   auto folder = std::filesystem::path(model.path).parent_path();
   if (folder.empty()) folder = ".";
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    if (!entry.is_regular_file() || (entry.path().extension() != ".onnx" && entry.path().extension() != ".h5")) continue;
+    if (!entry.is_regular_file() || (entry.path().extension() != ".onnx" && entry.path().extension() != ".h5"))
+      continue;
     if (sha256_hex(map_file(entry.path().string()).span()) == wanted) return entry.path().string();
   }
   return "";
@@ -68,9 +69,13 @@ TrainingRun::TrainingRun(const TrainingRequest& request, LoadedModel student, at
 void TrainingRun::open_teacher() {
   const std::string& choice = request_.teacher.teacher;
   if (choice == "none") return;
-  std::string path = choice == "self" ? student_.model.path : choice == "original" ? find_original(student_.model) : choice;
+  std::string path = choice == "self"       ? student_.model.path
+                     : choice == "original" ? find_original(student_.model)
+                                            : choice;
   if (path.empty()) {
-    context_.warn("the original that this model was made from is not beside it; the model itself is the teacher (--teacher FILE names another)");
+    context_.warn(
+        "the original that this model was made from is not beside it; the model itself is the teacher (--teacher FILE "
+        "names another)");
     path = student_.model.path;
   }
   teacher_model_ = load_executable(path);
@@ -84,10 +89,12 @@ Metrics TrainingRun::measure_before() const {
 }
 
 Json TrainingRun::run_settings() const {
-  Json settings = {{"command", request_.command}, {"model", student_.model.sha256}, {"steps", steps_}, {"samples", train_->size()}};
+  Json settings = {
+      {"command", request_.command}, {"model", student_.model.sha256}, {"steps", steps_}, {"samples", train_->size()}};
   if (teacher_model_) settings["teacher"] = teacher_model_->model.sha256;
-  static const std::vector<std::string> elsewhere = {"out", "report", "force", "gate",    "dry-run", "quiet",     "verbose",
-                                                     "log", "run-dir", "no-resume", "checkpoint-every", "model", "teacher"};
+  static const std::vector<std::string> elsewhere = {
+      "out",       "report",           "force", "gate",   "dry-run", "quiet", "verbose", "log", "run-dir",
+      "no-resume", "checkpoint-every", "model", "teacher"};
   for (const auto& [key, value] : context_.report.settings.items())
     if (std::find(elsewhere.begin(), elsewhere.end(), key) == elsewhere.end()) settings[key] = value;
   return settings;
@@ -119,7 +126,8 @@ void TrainingRun::save(const std::map<std::string, at::Tensor>& state, int64_t s
                   run_dir_ + "/checkpoint.h5");
 }
 
-ExitCode TrainingRun::train(FitHooks hooks, const std::map<std::string, at::Tensor>& state, const std::function<double()>& sparsity) {
+ExitCode TrainingRun::train(FitHooks hooks, const std::map<std::string, at::Tensor>& state,
+                            const std::function<double()>& sparsity) {
   install_stop_signals();
   int64_t first_step = 0;
   resume(state, first_step);
@@ -133,21 +141,23 @@ ExitCode TrainingRun::train(FitHooks hooks, const std::map<std::string, at::Tens
   config.train_batch_norm = request_.training.batch_norm == "train";
   config.checkpoint_every = request_.resume.checkpoint_every;
   const auto note = [&](const StepInfo& info) {
-    return fmt::format("epoch {} loss {:.4f}{}", info.epoch + 1, info.loss, sparsity ? fmt::format(" sparsity {:.3f}", sparsity()) : "");
+    return fmt::format("epoch {} loss {:.4f}{}", info.epoch + 1, info.loss,
+                       sparsity ? fmt::format(" sparsity {:.3f}", sparsity()) : "");
   };
   hooks.on_progress = [&](const StepInfo& info) { progress.update(info.step, note(info)); };
   hooks.on_epoch = [&](const StepInfo& info) {
     Json row = {{"step", info.step}, {"epoch", info.epoch + 1}, {"loss", info.loss}, {"lr", info.learning_rate}};
     if (sparsity) row["sparsity"] = sparsity();
     if (validation_ != nullptr)
-      row["accuracy"] =
-          evaluate_samples(executor_, parameters_, *validation_, request_.data, evaluation_batch, device_).metrics.accuracy;
+      row["accuracy"] = evaluate_samples(executor_, parameters_, *validation_, request_.data, evaluation_batch, device_)
+                            .metrics.accuracy;
     context_.report.history.push_back(std::move(row));
   };
   hooks.save = [&](int64_t steps) { save(state, steps); };
-  const Teacher teacher{teacher_executor_ ? &*teacher_executor_ : nullptr, teacher_parameters_ ? &*teacher_parameters_ : nullptr};
-  const FitEnd end = fit(config, {executor_, parameters_, optimizer_}, teacher, loader, train_->sample_shape(), device_, first_step, hooks,
-                         stop_requested);
+  const Teacher teacher{teacher_executor_ ? &*teacher_executor_ : nullptr,
+                        teacher_parameters_ ? &*teacher_parameters_ : nullptr};
+  const FitEnd end = fit(config, {executor_, parameters_, optimizer_}, teacher, loader, train_->sample_shape(), device_,
+                         first_step, hooks, stop_requested);
   return end == FitEnd::stopped ? ExitCode::preempted : ExitCode::ok;
 }
 
@@ -155,7 +165,8 @@ void TrainingRun::write(const std::vector<std::string>& masked, Json lineage, co
   Model result = student_.model;
   result.onnx = with_tensors(student_.model.onnx, parameters_.export_tensors());
   for (const std::string& name : masked)
-    if (std::find(result.masked.begin(), result.masked.end(), name) == result.masked.end()) result.masked.push_back(name);
+    if (std::find(result.masked.begin(), result.masked.end(), name) == result.masked.end())
+      result.masked.push_back(name);
   lineage["from"] = student_.model.sha256;
   result.lineage.push_back(std::move(lineage));
   std::vector<WrittenFile> files;
@@ -166,7 +177,8 @@ void TrainingRun::write(const std::vector<std::string>& masked, Json lineage, co
   for (const WrittenFile& file : files) {
     const LoadedModel written = load_executable(file.path);
     const Evaluation evaluation = evaluate_samples(written.graph, *final_, request_.data, evaluation_batch, device_);
-    if (logits.defined() && !evaluation.logits.equal(logits)) fail_run("{}: gives other outputs than {}", file.path, files.front().path);
+    if (logits.defined() && !evaluation.logits.equal(logits))
+      fail_run("{}: gives other outputs than {}", file.path, files.front().path);
     logits = evaluation.logits;
     metrics = evaluation.metrics;
     if (&file == &files.front()) context_.report.result = result_json(graph_cost(written.graph), files);
@@ -178,7 +190,8 @@ void TrainingRun::write(const std::vector<std::string>& masked, Json lineage, co
     report["accuracy_drop"] = before->accuracy - metrics.accuracy;
   }
   report["loss"] = metrics.loss;
-  if (files.size() == 1) report["bytes_ratio"] = static_cast<double>(files[0].bytes) / static_cast<double>(student_.model.file_bytes);
+  if (files.size() == 1)
+    report["bytes_ratio"] = static_cast<double>(files[0].bytes) / static_cast<double>(student_.model.file_bytes);
 }
 
 void TrainingRun::finish() {

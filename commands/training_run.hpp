@@ -1,5 +1,5 @@
-// What prune and distill share: the training of one model with teacher, validation, history, checkpoints and progress, and the
-// writing and re-reading of the result.
+// What prune and distill share: the training of one model with teacher, validation, history, checkpoints and progress,
+// and the writing and re-reading of the result.
 #pragma once
 
 #include "commands/engine_run.hpp"
@@ -33,12 +33,13 @@ class TrainingRun {
   // Metrics of the model as it was given, on the data of the final measurement.
   Metrics measure_before() const;
 
-  // Trains. `state`: tensors of the hooks that belong into checkpoints; `sparsity`, when given, enters the history. Returns ok, or
-  // preempted after a checkpoint.
-  ExitCode train(FitHooks hooks, const std::map<std::string, at::Tensor>& state, const std::function<double()>& sparsity);
+  // Trains. `state`: tensors of the hooks that belong into checkpoints; `sparsity`, when given, enters the history.
+  // Returns ok, or preempted after a checkpoint.
+  ExitCode train(FitHooks hooks, const std::map<std::string, at::Tensor>& state,
+                 const std::function<double()>& sparsity);
 
-  // Writes the trained model to every output, opens each written file again, measures the first, and fills the report's result and
-  // metrics. `lineage` is the step that this command adds.
+  // Writes the trained model to every output, opens each written file again, measures the first, and fills the report's
+  // result and metrics. `lineage` is the step that this command adds.
   void write(const std::vector<std::string>& masked, Json lineage, const Metrics* before);
 
   // Removes the run folder: the command is done.

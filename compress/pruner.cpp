@@ -31,14 +31,19 @@ Pruner::Pruner(const Parameters& parameters, const Optimizer& optimizer, PruneCo
   const c10::AutoGradMode no_grad(false);
   for (const Parameter& parameter : parameters.all()) {
     if (parameter.role != Role::weight || !selected(parameter.name)) continue;
-    Target target{parameter.name, parameter.tensor, at::zeros_like(parameter.tensor),
-                  at::ones_like(parameter.tensor, parameter.tensor.options().dtype(at::kByte).requires_grad(false)), {}};
-    if (std::find(masked.begin(), masked.end(), parameter.name) != masked.end()) target.mask.copy_(at::ne(parameter.tensor, 0));
+    Target target{parameter.name,
+                  parameter.tensor,
+                  at::zeros_like(parameter.tensor),
+                  at::ones_like(parameter.tensor, parameter.tensor.options().dtype(at::kByte).requires_grad(false)),
+                  {}};
+    if (std::find(masked.begin(), masked.end(), parameter.name) != masked.end())
+      target.mask.copy_(at::ne(parameter.tensor, 0));
     for (const OptimizerState& state : optimizer.states())
       if (state.name == parameter.name) target.moments = state.moments;
     targets_.push_back(std::move(target));
   }
-  if (targets_.empty()) fail_usage("prune: no weight of Conv, Gemm or MatMul is selected; check --include and --exclude");
+  if (targets_.empty())
+    fail_usage("prune: no weight of Conv, Gemm or MatMul is selected; check --include and --exclude");
   device_.cuda = targets_.front().weight.is_cuda();
   found_inf_ = at::zeros({1}, targets_.front().weight.options().requires_grad(false));
 }
@@ -50,8 +55,8 @@ void Pruner::accumulate() {
   for (const Target& target : targets_) {
     if (!target.weight.grad().defined()) continue;
     gradients.push_back(laid_out_as(target.weight.grad(), target.weight));
-    tensors.push_back({target.weight.const_data_ptr<float>(), gradients.back().const_data_ptr(), kernels::FloatType::fp32,
-                       target.score.mutable_data_ptr<float>(), target.weight.numel()});
+    tensors.push_back({target.weight.const_data_ptr<float>(), gradients.back().const_data_ptr(),
+                       kernels::FloatType::fp32, target.score.mutable_data_ptr<float>(), target.weight.numel()});
   }
   kernels::ScoreStep step;
   step.importance = config_.importance;
@@ -81,16 +86,20 @@ void Pruner::select(std::span<Target> targets, double sparsity) {
   int64_t elements = 0;
   for (Target& target : targets) {
     views.push_back({target.score.const_data_ptr<float>(), target.score.numel()});
-    masks.push_back({target.score.const_data_ptr<float>(), target.mask.mutable_data_ptr<uint8_t>(), target.score.numel()});
+    masks.push_back(
+        {target.score.const_data_ptr<float>(), target.mask.mutable_data_ptr<uint8_t>(), target.score.numel()});
     elements += target.score.numel();
   }
   // At least the asked share: rounding up, but never everything.
-  const auto pruned = std::min<int64_t>(elements - 1, static_cast<int64_t>(std::ceil(sparsity * static_cast<double>(elements) - 1e-9)));
+  const auto pruned =
+      std::min<int64_t>(elements - 1, static_cast<int64_t>(std::ceil(sparsity * static_cast<double>(elements) - 1e-9)));
   const kernels::Selection selection = kernels::select_smallest(device_, views, pruned);
   const kernels::Selection largest = kernels::select_smallest(device_, views, elements);
   if (largest.threshold == 0)
-    fail_run("prune: all scores of '{}' are zero, so nothing says which weights matter; use labels or --importance magnitude",
-             targets.front().name);
+    fail_run(
+        "prune: all scores of '{}' are zero, so nothing says which weights matter; use labels or --importance "
+        "magnitude",
+        targets.front().name);
   kernels::write_masks(device_, masks, selection);
 }
 

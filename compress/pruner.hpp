@@ -18,16 +18,17 @@ class Pruner {
  public:
   // Prunes the weights whose names `selected` accepts. Weights that are zero already and named in `masked` stay zero.
   // Throws (exit 2) when nothing is selected.
-  Pruner(const Parameters& parameters, const Optimizer& optimizer, PruneConfig config, const std::function<bool(const std::string&)>& selected,
-         const std::vector<std::string>& masked);
+  Pruner(const Parameters& parameters, const Optimizer& optimizer, PruneConfig config,
+         const std::function<bool(const std::string&)>& selected, const std::vector<std::string>& masked);
 
   // When the masks change and to what sparsity; before this is called they stay as they are.
   void set_schedule(SparsitySchedule schedule) { schedule_ = std::move(schedule); }
 
-  // Adds the present gradients to the scores; call when they are complete. A step with inf or NaN leaves the scores alone.
+  // Adds the present gradients to the scores; call when they are complete. A step with inf or NaN leaves the scores
+  // alone.
   void accumulate();
-  // After optimizer step `step`: renews the masks when the schedule says so, and applies them to weights and moments. Throws (exit 1)
-  // when all scores are zero or one is NaN.
+  // After optimizer step `step`: renews the masks when the schedule says so, and applies them to weights and moments.
+  // Throws (exit 1) when all scores are zero or one is NaN.
   void after_step(int64_t step);
 
   // Share of pruned elements among the selected weights.

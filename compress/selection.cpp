@@ -35,7 +35,8 @@ std::set<std::string> matching(const std::vector<std::string>& globs, const std:
 
 }  // namespace
 
-std::set<std::string> select_weights(const Graph& graph, const std::vector<std::string>& include, const std::vector<std::string>& exclude) {
+std::set<std::string> select_weights(const Graph& graph, const std::vector<std::string>& include,
+                                     const std::vector<std::string>& exclude) {
   const auto roles = roles_of(graph);
   const auto consumers = consumers_of(graph);
   std::vector<Weight> weights;

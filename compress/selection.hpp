@@ -9,8 +9,9 @@
 
 namespace pare {
 
-// Names of the weights (Role::weight) that any `include` glob matches (all when it is empty) and no `exclude` glob does. Globs are
-// those of POSIX fnmatch. Throws (exit 2) naming a glob that matches no weight.
-std::set<std::string> select_weights(const Graph& graph, const std::vector<std::string>& include, const std::vector<std::string>& exclude);
+// Names of the weights (Role::weight) that any `include` glob matches (all when it is empty) and no `exclude` glob
+// does. Globs are those of POSIX fnmatch. Throws (exit 2) naming a glob that matches no weight.
+std::set<std::string> select_weights(const Graph& graph, const std::vector<std::string>& include,
+                                     const std::vector<std::string>& exclude);
 
 }  // namespace pare

@@ -12,8 +12,8 @@ using hdf5::Id;
 using hdf5::read_ok;
 using hdf5::write_ok;
 
-// The library's memory file, taken over when the library closes it: H5Fget_file_image gives a copy of an open file, and in 1.10
-// that copy's superblock has a wrong checksum. Outlives the open file, whose closing calls `release`.
+// The library's memory file, taken over when the library closes it: H5Fget_file_image gives a copy of an open file, and
+// in 1.10 that copy's superblock has a wrong checksum. Outlives the open file, whose closing calls `release`.
 struct Hdf5File::Image {
   void* memory = nullptr;
 
@@ -25,10 +25,8 @@ struct Hdf5File::Image {
     return std::memcpy(target, source, size);
   }
   static herr_t release(void* memory, H5FD_file_image_op_t operation, void* image) {
-    if (operation == H5FD_FILE_IMAGE_OP_FILE_CLOSE)
-      static_cast<Image*>(image)->memory = memory;
-    else
-      std::free(memory);
+    if (operation == H5FD_FILE_IMAGE_OP_FILE_CLOSE) static_cast<Image*>(image)->memory = memory;
+    else std::free(memory);
     return 0;
   }
   static void* share(void* image) { return image; }

@@ -1,6 +1,7 @@
-// HDF5 files as far as pare uses them: groups, attributes, texts, byte blobs and compound tables. A file is built in memory, so that
-// it can be written like any other: HDF5 1.10 crashes when the disk is full while it writes itself. Calls are serialised by a lock.
-// Every function that reads throws exit 3 naming the object when it is missing, of another kind or damaged.
+// HDF5 files as far as pare uses them: groups, attributes, texts, byte blobs and compound tables. A file is built in
+// memory, so that it can be written like any other: HDF5 1.10 crashes when the disk is full while it writes itself.
+// Calls are serialised by a lock. Every function that reads throws exit 3 naming the object when it is missing, of
+// another kind or damaged.
 #pragma once
 
 #include <cstdint>
@@ -51,8 +52,8 @@ class Hdf5File {
  public:
   // Opens for reading. Errors: missing (exit 2), not HDF5 or truncated (exit 3).
   static Hdf5File open(const std::string& path);
-  // A new file in memory, in the newest layout that HDF5 1.10 reads, without timestamps: equal content gives equal bytes. `links`:
-  // how many objects the root group will hold.
+  // A new file in memory, in the newest layout that HDF5 1.10 reads, without timestamps: equal content gives equal
+  // bytes. `links`: how many objects the root group will hold.
   static Hdf5File create(unsigned links);
   ~Hdf5File();
   Hdf5File(Hdf5File&&) noexcept;

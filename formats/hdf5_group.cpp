@@ -1,5 +1,4 @@
 #include "formats/hdf5_file.hpp"
-
 #include "formats/hdf5_library.hpp"
 #include "src/core/error.hpp"
 
@@ -43,7 +42,8 @@ Id attribute_of(const Id& group, const std::string& name, hssize_t points) {
 void write_attribute(const Id& group, const std::string& name, const Id& type, const void* value) {
   const std::string what = named("attribute", name);
   const Id space(write_ok(H5Screate(H5S_SCALAR), what));
-  const Id attribute(write_ok(H5Acreate2(group.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT), what));
+  const Id attribute(
+      write_ok(H5Acreate2(group.get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, H5P_DEFAULT), what));
   write_ok(H5Awrite(attribute.get(), type.get(), value), what);
 }
 
@@ -86,7 +86,8 @@ Bytes Hdf5Group::read_bytes(const std::string& name) const {
   const Id dataset(read_ok(H5Dopen2(id_->get(), name.c_str(), H5P_DEFAULT), what));
   const Id space(read_ok(H5Dget_space(dataset.get()), what));
   const Id type(read_ok(H5Dget_type(dataset.get()), what));
-  if (H5Tget_class(type.get()) != H5T_INTEGER || H5Tget_size(type.get()) != 1 || H5Sget_simple_extent_ndims(space.get()) != 1)
+  if (H5Tget_class(type.get()) != H5T_INTEGER || H5Tget_size(type.get()) != 1 ||
+      H5Sget_simple_extent_ndims(space.get()) != 1)
     fail_input("{}: is not a one-dimensional array of bytes", what);
   std::byte* target = nullptr;
   Bytes bytes = Bytes::allocate(hdf5::checked_size(dataset, space, what), &target);
@@ -131,8 +132,8 @@ void Hdf5Group::write_bytes(const std::string& name, const ByteRope& bytes) {
   const std::string what = named("dataset", name);
   const hsize_t size = bytes.size();
   const Id space(write_ok(H5Screate_simple(1, &size, nullptr), what));
-  const Id dataset(write_ok(H5Dcreate2(id_->get(), name.c_str(), H5T_STD_U8LE, space.get(), H5P_DEFAULT, hdf5::dataset_settings(false).get(),
-                                       H5P_DEFAULT),
+  const Id dataset(write_ok(H5Dcreate2(id_->get(), name.c_str(), H5T_STD_U8LE, space.get(), H5P_DEFAULT,
+                                       hdf5::dataset_settings(false).get(), H5P_DEFAULT),
                             what));
   hsize_t offset = 0;
   for (const Bytes& piece : bytes.pieces()) {

@@ -33,10 +33,13 @@ size_t checked_size(const Id& dataset, const Id& space, const std::string& what)
   hsize_t file_size = 0;
   read_ok(H5Fget_filesize(file.get(), &file_size), what);
   if (element == 0 || count > file_size / element)
-    fail_input("{}: larger than the file that holds it (got {} elements of {} bytes in {} bytes)", what, count, element, file_size);
+    fail_input("{}: larger than the file that holds it (got {} elements of {} bytes in {} bytes)", what, count, element,
+               file_size);
   // The library trusts a compact dataset's own idea of its size; pare writes no chunked ones.
   const hsize_t stored = H5Dget_storage_size(dataset.get());
-  if (stored != element * count) fail_input("{}: stored in another size than its type and shape take (got {}, expected {})", what, stored, element * count);
+  if (stored != element * count)
+    fail_input("{}: stored in another size than its type and shape take (got {}, expected {})", what, stored,
+               element * count);
   return element * count;
 }
 

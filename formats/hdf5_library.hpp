@@ -1,4 +1,5 @@
-// The HDF5 C library (serial, 1.10 or newer) behind errors of ours and identifiers that close themselves. For formats/hdf5_*.cpp only.
+// The HDF5 C library (serial, 1.10 or newer) behind errors of ours and identifiers that close themselves. For
+// formats/hdf5_*.cpp only.
 #pragma once
 
 #include <mutex>

@@ -23,7 +23,8 @@ constexpr TextDataset text_datasets[] = {{lineage_key, "lineage"}, {mask_key, "m
 
 bool moves_out(const NamedTensor& named) {
   return dtype_bits(named.tensor.dtype) > 0 && named.tensor.byte_size() >= smallest_moved &&
-         named.tensor.data.size() == static_cast<size_t>(named.tensor.byte_size()) && named.name.find('\0') == std::string::npos;
+         named.tensor.data.size() == static_cast<size_t>(named.tensor.byte_size()) &&
+         named.name.find('\0') == std::string::npos;
 }
 
 struct Parts {
@@ -58,15 +59,18 @@ OnnxModel put_together(const Parts& parts, const std::string& path) {
   edit.metadata = parts.texts;
   size_t next = 0;
   edit.tensor_data = [&](const NamedTensor& gap) -> std::optional<Bytes> {
-    if (gap.tensor.data.size() > 0 || next == parts.tensors.size() || parts.tensors[next].name != gap.name) return std::nullopt;
+    if (gap.tensor.data.size() > 0 || next == parts.tensors.size() || parts.tensors[next].name != gap.name)
+      return std::nullopt;
     const Tensor& tensor = parts.tensors[next++].tensor;
     if (tensor.dtype != gap.tensor.dtype || tensor.shape != gap.tensor.shape)
-      fail_input("tensor '{}': does not fit the graph (got {} of {}, expected {} of {})", gap.name, dtype_name(tensor.dtype),
-                 shape_text(tensor.shape), dtype_name(gap.tensor.dtype), shape_text(gap.tensor.shape));
+      fail_input("tensor '{}': does not fit the graph (got {} of {}, expected {} of {})", gap.name,
+                 dtype_name(tensor.dtype), shape_text(tensor.shape), dtype_name(gap.tensor.dtype),
+                 shape_text(gap.tensor.shape));
     return tensor.data;
   };
   const ByteRope bytes = edit_onnx(graph, edit);
-  if (next < parts.tensors.size()) fail_input("tensor '{}': is not in the graph at its place", parts.tensors[next].name);
+  if (next < parts.tensors.size())
+    fail_input("tensor '{}': is not in the graph at its place", parts.tensors[next].name);
   return open_onnx(bytes.flatten(), path);
 }
 
@@ -75,7 +79,8 @@ void check_header(const Hdf5Group& root) {
     fail_input("not a model of pare (no attribute format=\"{}\")", format_name);
   const int64_t version = root.integer_attribute("format_version");
   if (version != format_version)
-    fail_input("attribute 'format_version': unknown version (got {}, expected {}); use a newer pare", version, format_version);
+    fail_input("attribute 'format_version': unknown version (got {}, expected {}); use a newer pare", version,
+               format_version);
 }
 
 }  // namespace
@@ -93,13 +98,15 @@ Model load_hdf5_model(const std::string& path) {
     if (!stored.intact && damaged.empty()) damaged = stored.named.name;
     parts.tensors.push_back(std::move(stored.named));
   }
-  if (!damaged.empty()) fail_input("tensor '{}': damaged (its bytes do not have the stored sha256); restore the file", damaged);
+  if (!damaged.empty())
+    fail_input("tensor '{}': damaged (its bytes do not have the stored sha256); restore the file", damaged);
   Model model;
   model.onnx = put_together(parts, path);
   const std::string sha256 = sha256_hex(model.onnx.bytes.span());
   const std::string expected = root.attribute("onnx_sha256");
   if (sha256 != expected)
-    fail_input("dataset 'graph': damaged (the ONNX has sha256 {:.12}, expected {:.12}); restore the file", sha256, expected);
+    fail_input("dataset 'graph': damaged (the ONNX has sha256 {:.12}, expected {:.12}); restore the file", sha256,
+               expected);
   read_provenance(model);
   return model;
 }
@@ -116,7 +123,8 @@ void save_hdf5_model(const Model& model, const std::string& path) {
   graph.append(parts.graph);
   root.write_bytes("graph", graph);
   for (const TextDataset& text : text_datasets)
-    if (const auto entry = parts.texts.find(text.key); entry != parts.texts.end()) root.write_text(text.dataset, entry->second);
+    if (const auto entry = parts.texts.find(text.key); entry != parts.texts.end())
+      root.write_text(text.dataset, entry->second);
   write_tensors(root, parts.tensors);
   AtomicFile target(path);
   file.write_to(target);

@@ -54,7 +54,8 @@ Field integer_field(hid_t element, size_t width) {
 }
 
 Field field_of(const Hdf5Column& column) {
-  if (const auto* integers = std::get_if<Integers>(&column.values)) return integer_field(narrowest_type(*integers), column.width);
+  if (const auto* integers = std::get_if<Integers>(&column.values))
+    return integer_field(narrowest_type(*integers), column.width);
   size_t longest = 1;
   for (const std::string& text : std::get<Texts>(column.values)) longest = std::max(longest, text.size());
   return text_field(longest);
@@ -64,7 +65,8 @@ Id record_type(const std::vector<std::string>& names, const std::vector<Field>& 
   Id type(write_ok(H5Tcreate(H5T_COMPOUND, size), "HDF5 record type"));
   size_t offset = 0;
   for (size_t i = 0; i < fields.size(); ++i) {
-    write_ok(H5Tinsert(type.get(), names[i].c_str(), offset, fields[i].type.get()), fmt::format("column '{}'", names[i]));
+    write_ok(H5Tinsert(type.get(), names[i].c_str(), offset, fields[i].type.get()),
+             fmt::format("column '{}'", names[i]));
     offset += fields[i].size;
   }
   return type;
@@ -81,8 +83,8 @@ void store(const Hdf5Column& column, const Field& field, size_t row, char* targe
   for (size_t i = 0; i < count; ++i) std::memcpy(target + i * field.element, &integers[row * count + i], field.element);
 }
 
-// How the member of a stored record is read: text as it is, integers as int64. Members of other kinds are left out: a later
-// version may add them.
+// How the member of a stored record is read: text as it is, integers as int64. Members of other kinds are left out: a
+// later version may add them.
 struct Member {
   std::string name;
   Field field;
@@ -102,9 +104,12 @@ std::vector<Member> readable_members(const Id& type, const std::string& what) {
     const Id member(read_ok(H5Tget_member_type(type.get(), index), what));
     switch (H5Tget_class(member.get())) {
       case H5T_STRING:
-        if (H5Tis_variable_str(member.get()) == 0) members.push_back({name, text_field(H5Tget_size(member.get())), true, 0});
+        if (H5Tis_variable_str(member.get()) == 0)
+          members.push_back({name, text_field(H5Tget_size(member.get())), true, 0});
         break;
-      case H5T_INTEGER: members.push_back({name, integer_field(H5T_NATIVE_INT64, 0), false, 0}); break;
+      case H5T_INTEGER:
+        members.push_back({name, integer_field(H5T_NATIVE_INT64, 0), false, 0});
+        break;
       case H5T_ARRAY: {
         const Id element(read_ok(H5Tget_super(member.get()), what));
         hsize_t width = 0;
@@ -113,13 +118,15 @@ std::vector<Member> readable_members(const Id& type, const std::string& what) {
         members.push_back({name, integer_field(H5T_NATIVE_INT64, width), false, width});
         break;
       }
-      default: break;
+      default:
+        break;
     }
   }
   return members;
 }
 
-void take_column(Hdf5Table& table, const Member& member, const std::string& records, size_t offset, size_t record_size) {
+void take_column(Hdf5Table& table, const Member& member, const std::string& records, size_t offset,
+                 size_t record_size) {
   if (member.text) {
     Texts texts;
     for (size_t row = 0; row < table.rows(); ++row) {
@@ -183,7 +190,8 @@ void Hdf5Group::write_table(const std::string& name, const Hdf5Table& table) {
   std::string records(record_size * table.rows(), '\0');
   for (size_t row = 0; row < table.rows(); ++row) {
     char* target = records.data() + row * record_size;
-    for (size_t i = 0; i < fields.size(); target += fields[i].size, ++i) store(table.columns()[i], fields[i], row, target);
+    for (size_t i = 0; i < fields.size(); target += fields[i].size, ++i)
+      store(table.columns()[i], fields[i], row, target);
   }
   const Id type = record_type(names, fields, record_size);
   const hsize_t rows = table.rows();

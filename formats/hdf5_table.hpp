@@ -1,4 +1,5 @@
-// A table of named columns, stored as one HDF5 dataset of a compound type: a record a row, each column as narrow as its values allow.
+// A table of named columns, stored as one HDF5 dataset of a compound type: a record a row, each column as narrow as its
+// values allow.
 #pragma once
 
 #include <cstdint>

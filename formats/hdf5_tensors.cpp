@@ -10,7 +10,8 @@
 namespace pare {
 namespace {
 
-// Bytes of the SHA-256 that a row keeps. They find the damaged tensor; the whole file is vouched for by an untruncated hash.
+// Bytes of the SHA-256 that a row keeps. They find the damaged tensor; the whole file is vouched for by an untruncated
+// hash.
 constexpr size_t hash_bytes = 8;
 constexpr int64_t no_dimension = -1;
 
@@ -50,7 +51,8 @@ Bytes decode_bitmask(DType dtype, int64_t count, const Bytes& stored, size_t dec
   const int element = maskable_element(dtype);
   if (element == 0) fail_input("layout 'bitmask' does not exist for {}", dtype_name(dtype));
   const auto mask_size = static_cast<size_t>(kernels::bitmask_bytes(count));
-  if (stored.size() < mask_size) fail_input("the bit mask does not fit (got {} bytes, expected {})", stored.size(), mask_size);
+  if (stored.size() < mask_size)
+    fail_input("the bit mask does not fit (got {} bytes, expected {})", stored.size(), mask_size);
   const Bytes mask = aligned(slice(stored, 0, mask_size));
   const Bytes kept = aligned(slice(stored, mask_size, stored.size() - mask_size));
   const int64_t ones = kernels::count_bits({}, as_bits(mask), count);
@@ -104,11 +106,13 @@ StoredTensor read_row(const Columns& columns, size_t row, const Bytes& data) {
   const int64_t size = columns.sizes[row];
   const auto available = static_cast<int64_t>(data.size());
   if (offset < 0 || size < 0 || offset > available || size > available - offset)
-    fail_input("lies outside of tensors/data (got {} bytes at offset {}, expected at most {})", size, offset, available);
+    fail_input("lies outside of tensors/data (got {} bytes at offset {}, expected at most {})", size, offset,
+               available);
   const Bytes stored = slice(data, static_cast<size_t>(offset), static_cast<size_t>(size));
   tensor.data = decode_tensor(columns.layouts[row], columns.values[row], tensor.dtype, tensor.shape, stored);
   const std::vector<int64_t> hash = hash_of(tensor.data);
-  const bool intact = std::equal(hash.begin(), hash.end(), columns.hashes.begin() + static_cast<std::ptrdiff_t>(row * hash_bytes));
+  const bool intact =
+      std::equal(hash.begin(), hash.end(), columns.hashes.begin() + static_cast<std::ptrdiff_t>(row * hash_bytes));
   return {{columns.names[row], std::move(tensor)}, intact};
 }
 
@@ -133,7 +137,8 @@ EncodedTensor encode_tensor(const Tensor& tensor) {
   return encoded;
 }
 
-Bytes decode_tensor(const std::string& layout, const std::string& values, DType dtype, const Shape& shape, const Bytes& stored) {
+Bytes decode_tensor(const std::string& layout, const std::string& values, DType dtype, const Shape& shape,
+                    const Bytes& stored) {
   if (values != "raw") fail_input("values '{}' are unknown to this version (expected raw); use a newer pare", values);
   const int64_t count = element_count(shape);
   const int bits = dtype_bits(dtype);
@@ -144,10 +149,12 @@ Bytes decode_tensor(const std::string& layout, const std::string& values, DType 
   if (layout == "dense") {
     const auto expected = static_cast<size_t>(Tensor{dtype, shape, {}}.byte_size());
     if (stored.size() != expected)
-      fail_input("bytes do not fit shape {} of {} (got {}, expected {})", shape_text(shape), dtype_name(dtype), stored.size(), expected);
+      fail_input("bytes do not fit shape {} of {} (got {}, expected {})", shape_text(shape), dtype_name(dtype),
+                 stored.size(), expected);
     return stored;
   }
-  if (layout == "bitmask") return decode_bitmask(dtype, count, stored, static_cast<size_t>(count) * static_cast<size_t>(bits / 8));
+  if (layout == "bitmask")
+    return decode_bitmask(dtype, count, stored, static_cast<size_t>(count) * static_cast<size_t>(bits / 8));
   fail_input("layout '{}' is unknown to this version (expected dense or bitmask); use a newer pare", layout);
 }
 

@@ -1,4 +1,5 @@
-// Named tensors in an HDF5 file: one table with a row a tensor, and one blob with all their bytes. README.md describes the layout.
+// Named tensors in an HDF5 file: one table with a row a tensor, and one blob with all their bytes. README.md describes
+// the layout.
 #pragma once
 
 #include <string>
@@ -15,11 +16,13 @@ struct EncodedTensor {
   ByteRope bytes;
 };
 
-// The smaller of the layouts that the type allows; of equal ones dense. Keeps every bit: -0.0 and NaN are stored elements.
+// The smaller of the layouts that the type allows; of equal ones dense. Keeps every bit: -0.0 and NaN are stored
+// elements.
 EncodedTensor encode_tensor(const Tensor& tensor);
 
 // The inverse: the row-major bytes of a tensor of that type and shape. Throws (exit 3) when `stored` does not fit them.
-Bytes decode_tensor(const std::string& layout, const std::string& values, DType dtype, const Shape& shape, const Bytes& stored);
+Bytes decode_tensor(const std::string& layout, const std::string& values, DType dtype, const Shape& shape,
+                    const Bytes& stored);
 
 // A row of the table with its decoded tensor.
 struct StoredTensor {

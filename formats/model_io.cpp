@@ -54,7 +54,8 @@ const Format& format_of(const std::string& path) {
     if (extension == format.extension) return format;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", format.extension);
   }
-  fail_usage("{}: unknown model format (got extension '{}', expected one of {}); rename the file", path, extension, known);
+  fail_usage("{}: unknown model format (got extension '{}', expected one of {}); rename the file", path, extension,
+             known);
 }
 
 Model load_model(const std::string& path) {

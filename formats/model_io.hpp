@@ -18,9 +18,9 @@ struct Model {
   std::string format;  // "onnx" or "hdf5"
   std::string sha256;  // of the file
   size_t file_bytes = 0;
-  OnnxModel onnx;      // for HDF5: the ONNX with its tensors put back
+  OnnxModel onnx;        // for HDF5: the ONNX with its tensors put back
   MaskedTensors masked;  // from metadata `pare.mask`, or from the HDF5 file
-  Json lineage;        // list of steps that made the file, oldest first; empty array when unknown
+  Json lineage;          // list of steps that made the file, oldest first; empty array when unknown
 };
 
 // A file format; the table is in model_io.cpp. `load` and `save` are null in executables that do not link the format.
@@ -44,7 +44,8 @@ struct WrittenFile {
   std::string sha256;
 };
 
-// Writes the model atomically in the format of the path's extension. `model.onnx` holds the tensors as they shall be written.
+// Writes the model atomically in the format of the path's extension. `model.onnx` holds the tensors as they shall be
+// written.
 WrittenFile save_model(const Model& model, const std::string& path);
 
 }  // namespace pare

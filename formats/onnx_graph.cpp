@@ -12,7 +12,16 @@ namespace pare {
 namespace {
 
 // AttributeProto.AttributeType; files before IR 2 leave the type out, and the field that is present tells it.
-enum class AttributeType : int32_t { undefined = 0, real = 1, integer = 2, text = 3, tensor = 4, reals = 6, integers = 7, texts = 8 };
+enum class AttributeType : int32_t {
+  undefined = 0,
+  real = 1,
+  integer = 2,
+  text = 3,
+  tensor = 4,
+  reals = 6,
+  integers = 7,
+  texts = 8
+};
 
 struct AttributeFields {
   std::string name;
@@ -28,21 +37,30 @@ struct AttributeFields {
   // nullopt for subgraphs, types and sparse tensors: ops that need them are not in the op table.
   std::optional<Attribute> value() const {
     switch (type) {
-      case AttributeType::real: return real;
-      case AttributeType::integer: return integer;
-      case AttributeType::text: return text;
-      case AttributeType::tensor: return tensor ? std::optional<Attribute>(*tensor) : std::nullopt;
-      case AttributeType::reals: return reals;
-      case AttributeType::integers: return integers;
-      case AttributeType::texts: return texts;
-      default: return std::nullopt;
+      case AttributeType::real:
+        return real;
+      case AttributeType::integer:
+        return integer;
+      case AttributeType::text:
+        return text;
+      case AttributeType::tensor:
+        return tensor ? std::optional<Attribute>(*tensor) : std::nullopt;
+      case AttributeType::reals:
+        return reals;
+      case AttributeType::integers:
+        return integers;
+      case AttributeType::texts:
+        return texts;
+      default:
+        return std::nullopt;
     }
   }
 };
 
 class GraphReader {
  public:
-  explicit GraphReader(const OnnxModel& model) : model_(model), folder_(std::filesystem::path(model.path).parent_path().string()) {}
+  explicit GraphReader(const OnnxModel& model)
+      : model_(model), folder_(std::filesystem::path(model.path).parent_path().string()) {}
 
   Graph read() {
     const auto opset = model_.opsets.find("");
@@ -69,13 +87,26 @@ class GraphReader {
     auto reader = reader_of(message);
     while (reader.next()) {
       switch (reader.tag()) {
-        case onnx_proto::Graph::name: graph_.name = reader.get_string(); break;
-        case onnx_proto::Graph::input: inputs.push_back(read_port(payload_of(reader))); break;
-        case onnx_proto::Graph::output: graph_.outputs.push_back(read_port(payload_of(reader))); break;
-        case onnx_proto::Graph::value_info: read_port(payload_of(reader)); break;
-        case onnx_proto::Graph::initializer: read_initializer(payload_of(reader)); break;
-        case onnx_proto::Graph::sparse_initializer: fail_input("graph: sparse initializers are not supported"); break;
-        default: reader.skip();
+        case onnx_proto::Graph::name:
+          graph_.name = reader.get_string();
+          break;
+        case onnx_proto::Graph::input:
+          inputs.push_back(read_port(payload_of(reader)));
+          break;
+        case onnx_proto::Graph::output:
+          graph_.outputs.push_back(read_port(payload_of(reader)));
+          break;
+        case onnx_proto::Graph::value_info:
+          read_port(payload_of(reader));
+          break;
+        case onnx_proto::Graph::initializer:
+          read_initializer(payload_of(reader));
+          break;
+        case onnx_proto::Graph::sparse_initializer:
+          fail_input("graph: sparse initializers are not supported");
+          break;
+        default:
+          reader.skip();
       }
     }
     // Before IR 4 every initializer is listed as an input too.
@@ -98,9 +129,14 @@ class GraphReader {
     auto reader = reader_of(message);
     while (reader.next()) {
       switch (reader.tag()) {
-        case onnx_proto::Dimension::dim_value: dim.size = reader.get_int64(); break;
-        case onnx_proto::Dimension::dim_param: dim.symbol = reader.get_string(); break;
-        default: reader.skip();
+        case onnx_proto::Dimension::dim_value:
+          dim.size = reader.get_int64();
+          break;
+        case onnx_proto::Dimension::dim_param:
+          dim.symbol = reader.get_string();
+          break;
+        default:
+          reader.skip();
       }
     }
     // Exporters write 0 and negative sizes for "any".
@@ -158,11 +194,21 @@ class GraphReader {
     const auto packed = protozero::pbf_wire_type::length_delimited;
     while (reader.next()) {
       switch (reader.tag()) {
-        case onnx_proto::Attribute::name: fields.name = reader.get_string(); break;
-        case onnx_proto::Attribute::type: fields.type = static_cast<AttributeType>(reader.get_enum()); break;
-        case onnx_proto::Attribute::f: fields.real = reader.get_float(), seen = AttributeType::real; break;
-        case onnx_proto::Attribute::i: fields.integer = reader.get_int64(), seen = AttributeType::integer; break;
-        case onnx_proto::Attribute::s: fields.text = reader.get_string(), seen = AttributeType::text; break;
+        case onnx_proto::Attribute::name:
+          fields.name = reader.get_string();
+          break;
+        case onnx_proto::Attribute::type:
+          fields.type = static_cast<AttributeType>(reader.get_enum());
+          break;
+        case onnx_proto::Attribute::f:
+          fields.real = reader.get_float(), seen = AttributeType::real;
+          break;
+        case onnx_proto::Attribute::i:
+          fields.integer = reader.get_int64(), seen = AttributeType::integer;
+          break;
+        case onnx_proto::Attribute::s:
+          fields.text = reader.get_string(), seen = AttributeType::text;
+          break;
         case onnx_proto::Attribute::t:
           fields.tensor = read_tensor(model_.bytes, payload_of(reader), folder_).tensor;
           seen = AttributeType::tensor;
@@ -171,18 +217,19 @@ class GraphReader {
           seen = AttributeType::reals;
           if (reader.wire_type() == packed)
             for (const float value : reader.get_packed_float()) fields.reals.push_back(value);
-          else
-            fields.reals.push_back(reader.get_float());
+          else fields.reals.push_back(reader.get_float());
           break;
         case onnx_proto::Attribute::ints:
           seen = AttributeType::integers;
           if (reader.wire_type() == packed)
             for (const int64_t value : reader.get_packed_int64()) fields.integers.push_back(value);
-          else
-            fields.integers.push_back(reader.get_int64());
+          else fields.integers.push_back(reader.get_int64());
           break;
-        case onnx_proto::Attribute::strings: fields.texts.push_back(reader.get_string()), seen = AttributeType::texts; break;
-        default: reader.skip();
+        case onnx_proto::Attribute::strings:
+          fields.texts.push_back(reader.get_string()), seen = AttributeType::texts;
+          break;
+        default:
+          reader.skip();
       }
     }
     if (fields.type == AttributeType::undefined) fields.type = seen;
@@ -199,17 +246,28 @@ class GraphReader {
     auto reader = reader_of(message);
     while (reader.next()) {
       switch (reader.tag()) {
-        case onnx_proto::Node::input: node.inputs.push_back(value_named(reader.get_string())); break;
-        case onnx_proto::Node::output: node.outputs.push_back(value_named(reader.get_string())); break;
-        case onnx_proto::Node::name: node.name = reader.get_string(); break;
-        case onnx_proto::Node::op_type: node.op = reader.get_string(); break;
-        case onnx_proto::Node::domain: node.domain = reader.get_string(); break;
+        case onnx_proto::Node::input:
+          node.inputs.push_back(value_named(reader.get_string()));
+          break;
+        case onnx_proto::Node::output:
+          node.outputs.push_back(value_named(reader.get_string()));
+          break;
+        case onnx_proto::Node::name:
+          node.name = reader.get_string();
+          break;
+        case onnx_proto::Node::op_type:
+          node.op = reader.get_string();
+          break;
+        case onnx_proto::Node::domain:
+          node.domain = reader.get_string();
+          break;
         case onnx_proto::Node::attribute: {
           const AttributeFields fields = read_attribute(payload_of(reader));
           if (auto value = fields.value()) node.attributes.insert_or_assign(fields.name, std::move(*value));
           break;
         }
-        default: reader.skip();
+        default:
+          reader.skip();
       }
     }
     if (node.domain == "ai.onnx") node.domain.clear();
@@ -223,12 +281,14 @@ class GraphReader {
   // A Constant node becomes a constant value. False for other nodes, and for strings.
   bool become_constant(const Node& node) {
     if (node.op != "Constant" || !node.domain.empty()) return false;
-    if (node.outputs.size() != 1 || node.attributes.size() != 1) fail_input("{}: needs one output and one value", node.label());
+    if (node.outputs.size() != 1 || node.attributes.size() != 1)
+      fail_input("{}: needs one output and one value", node.label());
     std::optional<Tensor> tensor;
     const Attribute& attribute = node.attributes.begin()->second;
     if (const auto* given = std::get_if<Tensor>(&attribute)) tensor = *given;
     if (const auto* real = std::get_if<float>(&attribute)) tensor = Tensor::of<float>(DType::float32, {}, {*real});
-    if (const auto* integer = std::get_if<int64_t>(&attribute)) tensor = Tensor::of<int64_t>(DType::int64, {}, {*integer});
+    if (const auto* integer = std::get_if<int64_t>(&attribute))
+      tensor = Tensor::of<int64_t>(DType::int64, {}, {*integer});
     if (const auto* reals = std::get_if<std::vector<float>>(&attribute))
       tensor = Tensor::of<float>(DType::float32, {static_cast<int64_t>(reals->size())}, *reals);
     if (const auto* integers = std::get_if<std::vector<int64_t>>(&attribute))

@@ -18,9 +18,10 @@ struct FieldEdit {
   static FieldEdit replace(ByteRope content) { return {Action::replace, std::move(content)}; }
 };
 
-// Calls `edit(number, payload)` for each length-delimited field of `message`, in order, and returns the edited copy; fields of
-// other wire types are kept.
-ByteRope edit_message(const Bytes& message, const std::function<FieldEdit(uint32_t number, const Bytes& payload)>& edit);
+// Calls `edit(number, payload)` for each length-delimited field of `message`, in order, and returns the edited copy;
+// fields of other wire types are kept.
+ByteRope edit_message(const Bytes& message,
+                      const std::function<FieldEdit(uint32_t number, const Bytes& payload)>& edit);
 
 // One length-delimited field: tag, length, content.
 ByteRope length_delimited(uint32_t number, const ByteRope& content);

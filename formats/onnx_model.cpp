@@ -19,9 +19,14 @@ void read_opset(std::string_view message, std::map<std::string, int64_t>& opsets
   int64_t version = 0;
   while (reader.next()) {
     switch (reader.tag()) {
-      case onnx_proto::OperatorSetId::domain: domain = reader.get_string(); break;
-      case onnx_proto::OperatorSetId::version: version = reader.get_int64(); break;
-      default: reader.skip();
+      case onnx_proto::OperatorSetId::domain:
+        domain = reader.get_string();
+        break;
+      case onnx_proto::OperatorSetId::version:
+        version = reader.get_int64();
+        break;
+      default:
+        reader.skip();
     }
   }
   if (domain == "ai.onnx") domain.clear();
@@ -33,9 +38,14 @@ std::pair<std::string, std::string> read_entry(std::string_view message) {
   std::pair<std::string, std::string> entry;
   while (reader.next()) {
     switch (reader.tag()) {
-      case onnx_proto::StringStringEntry::key: entry.first = reader.get_string(); break;
-      case onnx_proto::StringStringEntry::value: entry.second = reader.get_string(); break;
-      default: reader.skip();
+      case onnx_proto::StringStringEntry::key:
+        entry.first = reader.get_string();
+        break;
+      case onnx_proto::StringStringEntry::value:
+        entry.second = reader.get_string();
+        break;
+      default:
+        reader.skip();
     }
   }
   return entry;
@@ -43,7 +53,8 @@ std::pair<std::string, std::string> read_entry(std::string_view message) {
 
 std::string entry_text(const std::string& key, const std::string& value) {
   ByteRope entry;
-  for (const auto& [number, text] : {std::pair{onnx_proto::StringStringEntry::key, key}, {onnx_proto::StringStringEntry::value, value}}) {
+  for (const auto& [number, text] :
+       {std::pair{onnx_proto::StringStringEntry::key, key}, {onnx_proto::StringStringEntry::value, value}}) {
     ByteRope content;
     content.append(text);
     entry.append(length_delimited(number, content));
@@ -64,14 +75,19 @@ ConstantNode constant_node(std::string_view message) {
   auto reader = reader_of(message);
   while (reader.next()) {
     switch (reader.tag()) {
-      case onnx_proto::Node::output: result.output = reader.get_string(); break;
-      case onnx_proto::Node::op_type: constant_op = payload_of(reader) == "Constant"; break;
+      case onnx_proto::Node::output:
+        result.output = reader.get_string();
+        break;
+      case onnx_proto::Node::op_type:
+        constant_op = payload_of(reader) == "Constant";
+        break;
       case onnx_proto::Node::domain: {
         const std::string_view domain = payload_of(reader);
         default_domain = domain.empty() || domain == "ai.onnx";
         break;
       }
-      default: reader.skip();
+      default:
+        reader.skip();
     }
   }
   result.is_constant = constant_op && default_domain && !result.output.empty();
@@ -131,15 +147,24 @@ OnnxModel open_onnx(Bytes bytes, std::string path) {
       offset = model.bytes.size() - reader.length();
       if (!reader.next()) break;
       switch (reader.tag()) {
-        case onnx_proto::Model::ir_version: model.ir_version = reader.get_int64(); break;
-        case onnx_proto::Model::producer_name: model.producer = reader.get_string(); break;
-        case onnx_proto::Model::opset_import: read_opset(payload_of(reader), model.opsets); break;
-        case onnx_proto::Model::metadata_props: model.metadata.insert(read_entry(payload_of(reader))); break;
+        case onnx_proto::Model::ir_version:
+          model.ir_version = reader.get_int64();
+          break;
+        case onnx_proto::Model::producer_name:
+          model.producer = reader.get_string();
+          break;
+        case onnx_proto::Model::opset_import:
+          read_opset(payload_of(reader), model.opsets);
+          break;
+        case onnx_proto::Model::metadata_props:
+          model.metadata.insert(read_entry(payload_of(reader)));
+          break;
         case onnx_proto::Model::graph:
           has_graph = true;
           reader.skip();
           break;
-        default: reader.skip();
+        default:
+          reader.skip();
       }
     }
   } catch (const protozero::exception& error) {
@@ -180,7 +205,8 @@ ByteRope edit_onnx(const OnnxModel& model, const OnnxEdit& edit) {
   return decoding("the model", [&] {
     ByteRope result = edit_message(model.bytes, [&](uint32_t field, const Bytes& payload) {
       if (field == onnx_proto::Model::graph) return FieldEdit::replace(edit_tensors(payload, edit_tensor));
-      if (field == onnx_proto::Model::metadata_props && edit.metadata.contains(read_entry(payload.text()).first)) return FieldEdit::drop();
+      if (field == onnx_proto::Model::metadata_props && edit.metadata.contains(read_entry(payload.text()).first))
+        return FieldEdit::drop();
       return FieldEdit::keep();
     });
     for (const auto& [key, value] : edit.metadata) {
@@ -205,7 +231,8 @@ OnnxModel with_tensors(const OnnxModel& model, const std::map<std::string, Tenso
     return found->second.data;
   };
   OnnxModel result = open_onnx(edit_onnx(model, edit).flatten(), model.path);
-  if (replaced != tensors.size()) fail_run("{} of {} tensors are not in the model", tensors.size() - replaced, tensors.size());
+  if (replaced != tensors.size())
+    fail_run("{} of {} tensors are not in the model", tensors.size() - replaced, tensors.size());
   return result;
 }
 

@@ -32,27 +32,27 @@ struct NamedTensor {
 // Reads the header. `bytes` need not be valid: throws (exit 3) with the byte offset when they are not a ModelProto.
 OnnxModel open_onnx(Bytes bytes, std::string path);
 
-// All tensors of the top-level graph in file order; data aliases the file where it is stored as raw_data. Throws (exit 3)
-// naming the tensor when its data does not fit its shape.
+// All tensors of the top-level graph in file order; data aliases the file where it is stored as raw_data. Throws (exit
+// 3) naming the tensor when its data does not fit its shape.
 std::vector<NamedTensor> read_tensors(const OnnxModel& model);
 
 // The graph, normalised to opset 21 semantics. Throws (exit 3) with node and reason.
 Graph read_graph(const OnnxModel& model);
 
 struct OnnxEdit {
-  // Called for each tensor of read_tensors() in its order. nullopt leaves it as it is; bytes become its raw_data, with shape and
-  // type as before; empty bytes remove the data (for containers that keep it elsewhere).
+  // Called for each tensor of read_tensors() in its order. nullopt leaves it as it is; bytes become its raw_data, with
+  // shape and type as before; empty bytes remove the data (for containers that keep it elsewhere).
   std::function<std::optional<Bytes>(const NamedTensor&)> tensor_data;
   // metadata_props that are added or replaced.
   std::map<std::string, std::string> metadata;
 };
 
-// The model's bytes with the edit applied; everything else, unknown fields too, stays as it is. A tensor with external data that
-// the edit leaves alone is written inline, so that the result stands alone.
+// The model's bytes with the edit applied; everything else, unknown fields too, stays as it is. A tensor with external
+// data that the edit leaves alone is written inline, so that the result stands alone.
 ByteRope edit_onnx(const OnnxModel& model, const OnnxEdit& edit);
 
-// The model with the named tensors' values replaced. Shapes and types must be those of the file; throws (exit 1) otherwise, or when a
-// name is not a tensor of the model.
+// The model with the named tensors' values replaced. Shapes and types must be those of the file; throws (exit 1)
+// otherwise, or when a name is not a tensor of the model.
 OnnxModel with_tensors(const OnnxModel& model, const std::map<std::string, Tensor>& tensors);
 
 }  // namespace pare

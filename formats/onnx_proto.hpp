@@ -6,7 +6,8 @@
 namespace pare::onnx_proto {
 
 struct Model {
-  static constexpr uint32_t ir_version = 1, producer_name = 2, graph = 7, opset_import = 8, metadata_props = 14, functions = 25;
+  static constexpr uint32_t ir_version = 1, producer_name = 2, graph = 7, opset_import = 8, metadata_props = 14,
+                            functions = 25;
 };
 struct OperatorSetId {
   static constexpr uint32_t domain = 1, version = 2;
@@ -15,17 +16,20 @@ struct StringStringEntry {
   static constexpr uint32_t key = 1, value = 2;
 };
 struct Graph {
-  static constexpr uint32_t node = 1, name = 2, initializer = 5, input = 11, output = 12, value_info = 13, sparse_initializer = 15;
+  static constexpr uint32_t node = 1, name = 2, initializer = 5, input = 11, output = 12, value_info = 13,
+                            sparse_initializer = 15;
 };
 struct Node {
   static constexpr uint32_t input = 1, output = 2, name = 3, op_type = 4, attribute = 5, domain = 7;
 };
 struct Attribute {
-  static constexpr uint32_t name = 1, f = 2, i = 3, s = 4, t = 5, g = 6, floats = 7, ints = 8, strings = 9, type = 20, ref_attr_name = 21;
+  static constexpr uint32_t name = 1, f = 2, i = 3, s = 4, t = 5, g = 6, floats = 7, ints = 8, strings = 9, type = 20,
+                            ref_attr_name = 21;
 };
 struct Tensor {
-  static constexpr uint32_t dims = 1, data_type = 2, segment = 3, float_data = 4, int32_data = 5, string_data = 6, int64_data = 7, name = 8,
-                            raw_data = 9, double_data = 10, uint64_data = 11, external_data = 13, data_location = 14;
+  static constexpr uint32_t dims = 1, data_type = 2, segment = 3, float_data = 4, int32_data = 5, string_data = 6,
+                            int64_data = 7, name = 8, raw_data = 9, double_data = 10, uint64_data = 11,
+                            external_data = 13, data_location = 14;
 };
 struct ValueInfo {
   static constexpr uint32_t name = 1, type = 2;

@@ -4,7 +4,6 @@
 #include <filesystem>
 #include <functional>
 
-
 #include "formats/onnx_message.hpp"
 #include "formats/onnx_proto.hpp"
 #include "formats/protobuf.hpp"
@@ -34,15 +33,21 @@ void read_external_entry(std::string_view message, Fields& fields) {
   std::string value;
   while (entry.next()) {
     switch (entry.tag()) {
-      case onnx_proto::StringStringEntry::key: key = entry.get_string(); break;
-      case onnx_proto::StringStringEntry::value: value = entry.get_string(); break;
-      default: entry.skip();
+      case onnx_proto::StringStringEntry::key:
+        key = entry.get_string();
+        break;
+      case onnx_proto::StringStringEntry::value:
+        value = entry.get_string();
+        break;
+      default:
+        entry.skip();
     }
   }
   const auto number = [&] {
     char* end = nullptr;
     const int64_t parsed = std::strtoll(value.c_str(), &end, 10);
-    if (value.empty() || *end != '\0' || parsed < 0) fail_input("external data: {} is not a size (got '{}')", key, value);
+    if (value.empty() || *end != '\0' || parsed < 0)
+      fail_input("external data: {} is not a size (got '{}')", key, value);
     return parsed;
   };
   if (key == "location") fields.location = value;
@@ -63,13 +68,26 @@ Fields read_fields(std::string_view message) {
   protozero::pbf_reader reader = reader_of(message);
   while (reader.next()) {
     switch (reader.tag()) {
-      case Proto::dims: append_dims(reader, fields.dims); break;
-      case Proto::data_type: fields.dtype = static_cast<DType>(reader.get_int32()); break;
-      case Proto::name: fields.name = reader.get_string(); break;
-      case Proto::raw_data: fields.raw = payload_of(reader); break;
-      case Proto::external_data: read_external_entry(payload_of(reader), fields); break;
-      case Proto::data_location: fields.external = reader.get_enum() == 1; break;
-      default: reader.skip();
+      case Proto::dims:
+        append_dims(reader, fields.dims);
+        break;
+      case Proto::data_type:
+        fields.dtype = static_cast<DType>(reader.get_int32());
+        break;
+      case Proto::name:
+        fields.name = reader.get_string();
+        break;
+      case Proto::raw_data:
+        fields.raw = payload_of(reader);
+        break;
+      case Proto::external_data:
+        read_external_entry(payload_of(reader), fields);
+        break;
+      case Proto::data_location:
+        fields.external = reader.get_enum() == 1;
+        break;
+      default:
+        reader.skip();
     }
   }
   return fields;
@@ -102,7 +120,8 @@ std::vector<std::byte> bytes_of(const std::vector<Stored>& values) {
 template <class Stored>
 std::vector<std::byte> from_int32(std::string_view message) {
   return bytes_of(typed_values<Stored, int32_t>(
-      message, Proto::int32_data, [](auto& reader) { return reader.get_packed_int32(); }, [](auto& reader) { return reader.get_int32(); }));
+      message, Proto::int32_data, [](auto& reader) { return reader.get_packed_int32(); },
+      [](auto& reader) { return reader.get_int32(); }));
 }
 
 template <class Stored>
@@ -129,16 +148,21 @@ std::vector<std::byte> typed_data(std::string_view message, DType dtype) {
       return bytes_of(typed_values<int64_t, int64_t>(
           message, Proto::int64_data, [](auto& reader) { return reader.get_packed_int64(); },
           [](auto& reader) { return reader.get_int64(); }));
-    case DType::uint64: return from_uint64<uint64_t>(message);
-    case DType::uint32: return from_uint64<uint32_t>(message);
-    case DType::int32: return from_int32<int32_t>(message);
-    default: return dtype_bits(dtype) == 16 ? from_int32<uint16_t>(message) : from_int32<uint8_t>(message);
+    case DType::uint64:
+      return from_uint64<uint64_t>(message);
+    case DType::uint32:
+      return from_uint64<uint32_t>(message);
+    case DType::int32:
+      return from_int32<int32_t>(message);
+    default:
+      return dtype_bits(dtype) == 16 ? from_int32<uint16_t>(message) : from_int32<uint8_t>(message);
   }
 }
 
 Bytes external_bytes(const Fields& fields, int64_t size, const std::string& folder) {
   const std::filesystem::path location(fields.location);
-  if (location.empty() || location.is_absolute()) fail_input("external data: location '{}' must be relative to the model", fields.location);
+  if (location.empty() || location.is_absolute())
+    fail_input("external data: location '{}' must be relative to the model", fields.location);
   for (const auto& part : location)
     if (part == "..") fail_input("external data: location '{}' leaves the model's folder", fields.location);
   const Bytes file = map_file((std::filesystem::path(folder) / location).string());
@@ -146,26 +170,27 @@ Bytes external_bytes(const Fields& fields, int64_t size, const std::string& fold
     fail_input("external data: length does not fit the shape (got {}, expected {})", fields.external_length, size);
   const auto available = static_cast<int64_t>(file.size());
   if (fields.external_offset > available || size > available - fields.external_offset)
-    fail_input("external data: '{}' is too short (got {} bytes, expected {} at offset {})", fields.location, available, size,
-               fields.external_offset);
+    fail_input("external data: '{}' is too short (got {} bytes, expected {} at offset {})", fields.location, available,
+               size, fields.external_offset);
   return file.part(file.text().substr(static_cast<size_t>(fields.external_offset), static_cast<size_t>(size)));
 }
 
-Bytes data_of(const Bytes& owner, std::string_view message, const Fields& fields, const Tensor& shape_and_type, const std::string& folder) {
+Bytes data_of(const Bytes& owner, std::string_view message, const Fields& fields, const Tensor& shape_and_type,
+              const std::string& folder) {
   if (dtype_bits(fields.dtype) == 0) return {};
   const int64_t size = shape_and_type.byte_size();
   if (fields.external) return external_bytes(fields, size, folder);
   if (fields.raw) {
     if (static_cast<int64_t>(fields.raw->size()) != size)
-      fail_input("raw_data does not fit shape {} of {} (got {} bytes, expected {})", shape_text(fields.dims), dtype_name(fields.dtype),
-                 fields.raw->size(), size);
+      fail_input("raw_data does not fit shape {} of {} (got {} bytes, expected {})", shape_text(fields.dims),
+                 dtype_name(fields.dtype), fields.raw->size(), size);
     return owner.part(*fields.raw);
   }
   const std::vector<std::byte> typed = typed_data(message, fields.dtype);
   if (typed.empty()) return {};
   if (static_cast<int64_t>(typed.size()) != size)
-    fail_input("data does not fit shape {} of {} (got {} bytes, expected {})", shape_text(fields.dims), dtype_name(fields.dtype), typed.size(),
-               size);
+    fail_input("data does not fit shape {} of {} (got {} bytes, expected {})", shape_text(fields.dims),
+               dtype_name(fields.dtype), typed.size(), size);
   std::byte* target = nullptr;
   Bytes data = Bytes::allocate(typed.size(), &target);
   std::memcpy(target, typed.data(), typed.size());
@@ -214,8 +239,10 @@ ByteRope with_tensor_data(const Bytes& message, const Bytes& data) {
       case Proto::double_data:
       case Proto::uint64_data:
       case Proto::external_data:
-      case Proto::data_location: break;
-      default: result.append(message.part({start, static_cast<size_t>(reader.data().data() - start)}));
+      case Proto::data_location:
+        break;
+      default:
+        result.append(message.part({start, static_cast<size_t>(reader.data().data() - start)}));
     }
   }
   write_raw();

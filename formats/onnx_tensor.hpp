@@ -8,8 +8,9 @@
 
 namespace pare {
 
-// Decodes a TensorProto that is a part of `owner` (raw_data is aliased, other forms are copied). External data is mapped from
-// `folder`. A tensor without any data has empty `data`. Throws (exit 3) naming the tensor when data and shape disagree.
+// Decodes a TensorProto that is a part of `owner` (raw_data is aliased, other forms are copied). External data is
+// mapped from `folder`. A tensor without any data has empty `data`. Throws (exit 3) naming the tensor when data and
+// shape disagree.
 NamedTensor read_tensor(const Bytes& owner, std::string_view message, const std::string& folder);
 
 // Whether the TensorProto keeps its data in another file.

@@ -13,8 +13,8 @@ struct WireTypeError : protozero::exception {
 
 }  // namespace pare
 
-#define protozero_assert(condition) \
-  do {                              \
+#define protozero_assert(condition)                  \
+  do {                                               \
     if (!(condition)) throw ::pare::WireTypeError(); \
   } while (false)
 

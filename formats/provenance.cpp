@@ -20,7 +20,8 @@ void read_provenance(Model& model) {
   model.lineage = stored_array(model.onnx, lineage_key);
   model.masked.clear();
   for (const Json& name : stored_array(model.onnx, mask_key)) {
-    if (!name.is_string()) fail_input("metadata '{}': holds more than tensor names (got {:.40})", mask_key, name.dump());
+    if (!name.is_string())
+      fail_input("metadata '{}': holds more than tensor names (got {:.40})", mask_key, name.dump());
     model.masked.push_back(name.get<std::string>());
   }
 }

@@ -19,19 +19,17 @@ __global__ void __launch_bounds__(chunk_threads)
     const Chunk chunk = list.chunk(c);
     const ScoreTensor tensor = list.tensors[chunk.tensor];
     bool finite = true;
-    if (tensor.gradient_type == FloatType::fp32 && aligned(tensor.gradient, 16)) {
-      const float* gradient = static_cast<const float*>(tensor.gradient);
-      int64_t i = chunk.begin + 4 * threadIdx.x;
-      for (; i + 4 <= chunk.end; i += 4 * chunk_threads) {
-        const float4 g = *reinterpret_cast<const float4*>(gradient + i);
+    int64_t i = chunk.begin + threadIdx.x, stride = chunk_threads;
+    if (aligned_to_four(tensor.gradient, tensor.gradient_type)) {
+      for (i = chunk.begin + 4 * threadIdx.x; i + 4 <= chunk.end; i += 4 * chunk_threads) {
+        const float4 g = load_four(tensor.gradient, tensor.gradient_type, i);
         finite = finite && is_finite(g.x * inverse_loss_scale) && is_finite(g.y * inverse_loss_scale) &&
                  is_finite(g.z * inverse_loss_scale) && is_finite(g.w * inverse_loss_scale);
       }
-      for (; i < chunk.end; ++i) finite = finite && is_finite(gradient[i] * inverse_loss_scale);
-    } else {
-      for (int64_t i = chunk.begin + threadIdx.x; i < chunk.end; i += chunk_threads)
-        finite = finite && is_finite(load_float(tensor.gradient, tensor.gradient_type, i) * inverse_loss_scale);
+      stride = 1;  // at most one thread still has elements: fewer than four
     }
+    for (; i < chunk.end; i += stride)
+      finite = finite && is_finite(load_float(tensor.gradient, tensor.gradient_type, i) * inverse_loss_scale);
     if (!finite) *found_inf = 1.0f;  // every writer writes the same value
   }
 }
@@ -47,29 +45,19 @@ __device__ float updated_score(const ScoreArguments& arguments, float weight, fl
   return blend_score(arguments.accumulate, score, step, arguments.decay, arguments.gain);
 }
 
-// Four gradients from element i; null (magnitude) reads as zero.
-__device__ float4 load_gradients(const ScoreTensor& tensor, int64_t i) {
-  if (tensor.gradient == nullptr) return {0.0f, 0.0f, 0.0f, 0.0f};
-  if (tensor.gradient_type == FloatType::fp32)
-    return *reinterpret_cast<const float4*>(static_cast<const float*>(tensor.gradient) + i);
-  const ushort4 bits = *reinterpret_cast<const ushort4*>(static_cast<const uint16_t*>(tensor.gradient) + i);
-  if (tensor.gradient_type == FloatType::bf16)
-    return {bf16_to_float(bits.x), bf16_to_float(bits.y), bf16_to_float(bits.z), bf16_to_float(bits.w)};
-  return {fp16_to_float(bits.x), fp16_to_float(bits.y), fp16_to_float(bits.z), fp16_to_float(bits.w)};
-}
-
 __global__ void __launch_bounds__(chunk_threads)
     accumulate_kernel(TensorListView<ScoreTensor> list, ScoreArguments arguments, const float* found_inf) {
   if (found_inf != nullptr && *found_inf != 0.0f) return;
   for (int64_t c = blockIdx.x; c < list.chunks; c += gridDim.x) {
     const Chunk chunk = list.chunk(c);
     const ScoreTensor tensor = list.tensors[chunk.tensor];
-    const uintptr_t gradient_bytes = tensor.gradient_type == FloatType::fp32 ? 16 : 8;
     int64_t i = chunk.begin + threadIdx.x, stride = chunk_threads;
-    if (aligned(tensor.weight, 16) && aligned(tensor.score, 16) && aligned(tensor.gradient, gradient_bytes)) {
+    if (aligned(tensor.weight, 16) && aligned(tensor.score, 16) &&
+        aligned_to_four(tensor.gradient, tensor.gradient_type)) {
       for (i = chunk.begin + 4 * threadIdx.x; i + 4 <= chunk.end; i += 4 * chunk_threads) {
         const float4 w = *reinterpret_cast<const float4*>(tensor.weight + i);
-        const float4 g = load_gradients(tensor, i);
+        float4 g{0.0f, 0.0f, 0.0f, 0.0f};  // magnitude has no gradient
+        if (tensor.gradient != nullptr) g = load_four(tensor.gradient, tensor.gradient_type, i);
         float4 s = *reinterpret_cast<const float4*>(tensor.score + i);
         s.x = updated_score(arguments, w.x, g.x, s.x);
         s.y = updated_score(arguments, w.y, g.y, s.y);

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <span>
 
+#include "kernels/float_types.hpp"
 #include "kernels/launch.hpp"
 
 namespace pare::kernels::cuda {
@@ -83,6 +84,19 @@ class TensorList {
 
 __device__ inline bool aligned(const void* pointer, uintptr_t bytes) {
   return reinterpret_cast<uintptr_t>(pointer) % bytes == 0;
+}
+
+// Elements i to i + 3 of an array of `type`, widened; `data` is aligned to four elements.
+__device__ inline float4 load_four(const void* data, FloatType type, int64_t i) {
+  if (type == FloatType::fp32) return *reinterpret_cast<const float4*>(static_cast<const float*>(data) + i);
+  const ushort4 bits = *reinterpret_cast<const ushort4*>(static_cast<const uint16_t*>(data) + i);
+  if (type == FloatType::bf16)
+    return {bf16_to_float(bits.x), bf16_to_float(bits.y), bf16_to_float(bits.z), bf16_to_float(bits.w)};
+  return {fp16_to_float(bits.x), fp16_to_float(bits.y), fp16_to_float(bits.z), fp16_to_float(bits.w)};
+}
+
+__device__ inline bool aligned_to_four(const void* data, FloatType type) {
+  return aligned(data, type == FloatType::fp32 ? 16 : 8);
 }
 
 }  // namespace pare::kernels::cuda

@@ -29,9 +29,12 @@ cd -- "$root"
 export PARE_TORCH_DIR=$torch_dir
 
 run() {
-  printf '$ pare' >&2
-  printf ' %q' "$@" >&2
-  printf '\n' >&2
+  local word line='$ pare'
+  for word in "$@"; do
+    [[ $word =~ ^[A-Za-z0-9_./:,=+-]+$ ]] || word="'$word'"
+    line+=" $word"
+  done
+  say "$line"
   "$release/pare" "$@"
 }
 

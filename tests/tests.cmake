@@ -14,10 +14,10 @@ function(pare_test name)
 endfunction()
 
 pare_test(test_base FROM tests/core/*.cpp tests/kernels/*.cpp tests/graph/*.cpp LINK pare_base pare_cuda_absent)
-pare_test(test_formats FROM tests/formats/*.cpp LINK pare_hdf5_format pare_base)
+pare_test(test_formats FROM tests/formats/*.cpp LINK pare_hdf5_format pare_base pare_cuda_absent)
 pare_test(test_learn FROM tests/exec/*.cpp tests/data/*.cpp tests/train/*.cpp tests/compress/*.cpp
           LINK pare_hdf5_format pare_learn pare_base pare_cuda_absent)
-pare_test(test_commands FROM tests/commands/*.cpp LINK pare_commands pare_base)
+pare_test(test_commands FROM tests/commands/*.cpp LINK pare_commands pare_base pare_cuda_absent)
 
 file(GLOB python_tests CONFIGURE_DEPENDS tests/*/test_*.py)
 foreach(path ${python_tests})

@@ -4,8 +4,6 @@
 #include <filesystem>
 #include <fstream>
 
-#include <sys/resource.h>
-
 namespace pare {
 
 namespace {
@@ -26,6 +24,16 @@ std::string read_word(const std::string& path) {
   std::string word;
   file >> word;
   return word;
+}
+
+// getrusage() would count what the process was before exec.
+std::optional<int64_t> peak_memory() {
+  std::ifstream file("/proc/self/status");
+  for (std::string key; file >> key;) {
+    int64_t kilobytes = 0;
+    if (key == "VmHWM:" && file >> kilobytes) return kilobytes * 1024;
+  }
+  return std::nullopt;
 }
 
 std::optional<double> total_kwh(const std::vector<EnergyCounter>& counters, double longest_gap) {
@@ -89,8 +97,7 @@ Cost CostMeter::measure() {
   read_counters(now);
   Cost cost;
   cost.duration = std::chrono::duration<double>(now - start_).count();
-  rusage usage{};
-  if (getrusage(RUSAGE_SELF, &usage) == 0) cost.peak_rss = static_cast<int64_t>(usage.ru_maxrss) * 1024;
+  cost.peak_rss = peak_memory();
   cost.cpu_energy = total_kwh(packages_, longest_gap_);
   cost.ram_energy = total_kwh(memories_, longest_gap_);
   return cost;

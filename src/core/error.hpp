@@ -1,4 +1,5 @@
-// The one error type: a message in the form `where: what (got X, expected Y); what to do` and the exit code it ends with.
+// The one error type: a message in the form `where: what (got X, expected Y); what to do` and the exit code it ends
+// with.
 #pragma once
 
 #include <stdexcept>

@@ -87,7 +87,8 @@ Bytes map_file(const std::string& path) {
   if (size == 0) return {};
   void* address = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (address == MAP_FAILED) fail_run("{}: cannot be mapped ({})", path, reason());
-  const std::shared_ptr<const void> owner(address, [size](const void* start) { ::munmap(const_cast<void*>(start), size); });
+  const std::shared_ptr<const void> owner(address,
+                                          [size](const void* start) { ::munmap(const_cast<void*>(start), size); });
   return Bytes(owner, {static_cast<const std::byte*>(address), size});
 }
 
@@ -117,7 +118,8 @@ std::string sha256_hex(std::span<const std::byte> bytes) {
   return hex;
 }
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), temporary_(fmt::format("{}.tmp-{}", path_, ::getpid())) {
+AtomicFile::AtomicFile(std::string path)
+    : path_(std::move(path)), temporary_(fmt::format("{}.tmp-{}", path_, ::getpid())) {
   descriptor_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
   if (descriptor_ < 0) fail_run("{}: cannot be created ({})", path_, reason());
 }
@@ -139,7 +141,8 @@ void AtomicFile::write(std::string_view bytes) {
 
 void AtomicFile::commit() {
   if (::fsync(descriptor_) != 0) fail_run("{}: cannot be written ({})", path_, reason());
-  if (::rename(temporary_.c_str(), path_.c_str()) != 0) fail_run("{}: cannot be renamed into place ({})", path_, reason());
+  if (::rename(temporary_.c_str(), path_.c_str()) != 0)
+    fail_run("{}: cannot be renamed into place ({})", path_, reason());
   ::close(descriptor_);
   descriptor_ = -1;
   sync_folder_of(path_);
@@ -153,8 +156,10 @@ void check_output(const std::string& path, bool force) {
   }
   auto folder = std::filesystem::path(path).parent_path();
   if (folder.empty()) folder = ".";
-  if (!std::filesystem::is_directory(folder)) fail_usage("{}: folder {} does not exist; create it first", path, folder.string());
-  if (::access(folder.c_str(), W_OK) != 0) fail_usage("{}: folder {} cannot be written ({})", path, folder.string(), reason());
+  if (!std::filesystem::is_directory(folder))
+    fail_usage("{}: folder {} does not exist; create it first", path, folder.string());
+  if (::access(folder.c_str(), W_OK) != 0)
+    fail_usage("{}: folder {} cannot be written ({})", path, folder.string(), reason());
 }
 
 }  // namespace pare

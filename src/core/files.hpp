@@ -41,8 +41,9 @@ std::string read_file(const std::string& path);
 // Lower-case hexadecimal SHA-256 (FIPS 180-4).
 std::string sha256_hex(std::span<const std::byte> bytes);
 
-// A file that appears under its name complete or not at all: written to `<path>.tmp-<pid>`, fsynced, renamed, folder fsynced.
-// Without commit() the destructor removes the temporary file. Errors: exit 1 with the operating system's reason.
+// A file that appears under its name complete or not at all: written to `<path>.tmp-<pid>`, fsynced, renamed, folder
+// fsynced. Without commit() the destructor removes the temporary file. Errors: exit 1 with the operating system's
+// reason.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);

@@ -47,9 +47,10 @@ std::optional<std::string> nearest(std::string_view name, const std::vector<std:
   return best != nullptr ? std::optional(*best) : std::nullopt;
 }
 
-std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates) {
+std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates,
+                         std::string_view otherwise) {
   const auto candidate = nearest(name, candidates);
-  return candidate ? fmt::format("; did you mean '{}'?", *candidate) : "";
+  return candidate ? fmt::format("; did you mean '{}'?", *candidate) : std::string(otherwise);
 }
 
 }  // namespace pare

@@ -15,7 +15,8 @@ size_t edit_distance(std::string_view a, std::string_view b);
 // beginning of exactly one. Ties go to the first.
 std::optional<std::string> nearest(std::string_view name, const std::vector<std::string>& candidates);
 
-// "; did you mean 'prune'?" or "" when nothing is near.
-std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates);
+// "; did you mean 'prune'?", or `otherwise` when nothing is near.
+std::string did_you_mean(std::string_view name, const std::vector<std::string>& candidates,
+                         std::string_view otherwise = "");
 
 }  // namespace pare

@@ -29,7 +29,7 @@ void parallel_for(int64_t begin, int64_t end, int64_t grain, const Body& body) {
   }
   std::exception_ptr error;
   std::atomic_flag taken = ATOMIC_FLAG_INIT;
-#pragma omp parallel for schedule(static) num_threads(static_cast<int>(parts))
+#pragma omp parallel for schedule(static) num_threads(static_cast <int>(parts))
   for (int64_t part = 0; part < parts; ++part) {
     const int64_t first = begin + (blocks * part / parts) * grain;
     const int64_t last = std::min(end, begin + (blocks * (part + 1) / parts) * grain);

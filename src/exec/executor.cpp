@@ -37,7 +37,8 @@ Executor::Executor(const Graph& graph) {
       steps_[static_cast<size_t>(last_reader[id])].released.push_back(static_cast<ValueId>(id));
 }
 
-std::vector<at::Tensor> Executor::run(const Parameters& parameters, std::span<const at::Tensor> inputs, bool training) const {
+std::vector<at::Tensor> Executor::run(const Parameters& parameters, std::span<const at::Tensor> inputs,
+                                      bool training) const {
   std::vector<at::Tensor> values(parameters.size());
   const auto at = [&](ValueId id) -> at::Tensor& { return values[static_cast<size_t>(id)]; };
   for (size_t i = 0; i < inputs_.size(); ++i) at(inputs_[i]) = inputs[i];
@@ -45,7 +46,8 @@ std::vector<at::Tensor> Executor::run(const Parameters& parameters, std::span<co
   std::vector<at::Tensor> out;
   for (const PlannedStep& step : steps_) {
     in.clear();
-    for (const ValueId id : step.inputs) in.push_back(id == no_value ? at::Tensor() : at(id).defined() ? at(id) : parameters.tensor(id));
+    for (const ValueId id : step.inputs)
+      in.push_back(id == no_value ? at::Tensor() : at(id).defined() ? at(id) : parameters.tensor(id));
     out.assign(step.outputs.size(), at::Tensor());
     try {
       step.step({in, out, training});

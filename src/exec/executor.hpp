@@ -1,4 +1,5 @@
-// Runs a graph on ATen: a plan of steps in topological order. With autograd on, gradients flow to the parameters' leaves.
+// Runs a graph on ATen: a plan of steps in topological order. With autograd on, gradients flow to the parameters'
+// leaves.
 #pragma once
 
 #include "src/exec/ops.hpp"
@@ -11,8 +12,8 @@ class Executor {
   // Plans the graph; throws (exit 3) naming the first node that cannot run. Keeps no reference to the graph.
   explicit Executor(const Graph& graph);
 
-  // Runs all nodes. `inputs` in the order of Graph::inputs, on the parameters' device. Returns the outputs in the order of
-  // Graph::outputs. A value is let go after its last reader. Errors of ATen become exit 3 with the node's name.
+  // Runs all nodes. `inputs` in the order of Graph::inputs, on the parameters' device. Returns the outputs in the order
+  // of Graph::outputs. A value is let go after its last reader. Errors of ATen become exit 3 with the node's name.
   std::vector<at::Tensor> run(const Parameters& parameters, std::span<const at::Tensor> inputs, bool training) const;
 
  private:

@@ -1,5 +1,5 @@
-// The implementations of the operators in src/graph/op_list.def. Each is a function that reads the node's attributes and
-// constants once and returns the step that runs it; ops_*.cpp hold them by kind.
+// The implementations of the operators in src/graph/op_list.def. Each is a function that reads the node's attributes
+// and constants once and returns the step that runs it; ops_*.cpp hold them by kind.
 #pragma once
 
 #include "src/exec/aten.hpp"

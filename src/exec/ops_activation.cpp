@@ -114,19 +114,23 @@ Step clip(const Site& site) {
   }
   return [](const Call& call) {
     const auto limit = [&](size_t index) {
-      return index < call.in.size() && call.in[index].defined() ? std::optional<at::Tensor>(call.in[index]) : std::nullopt;
+      return index < call.in.size() && call.in[index].defined() ? std::optional<at::Tensor>(call.in[index])
+                                                                : std::nullopt;
     };
     call.out[0] = at::clamp(call.in[0], limit(1), limit(2));
   };
 }
 
 Step softmax(const Site& site) {
-  return softmax_with(site, [](const at::Tensor& x, int64_t axis, std::optional<at::ScalarType> dtype) { return at::softmax(x, axis, dtype); });
+  return softmax_with(site, [](const at::Tensor& x, int64_t axis, std::optional<at::ScalarType> dtype) {
+    return at::softmax(x, axis, dtype);
+  });
 }
 
 Step log_softmax(const Site& site) {
-  return softmax_with(site,
-                      [](const at::Tensor& x, int64_t axis, std::optional<at::ScalarType> dtype) { return at::log_softmax(x, axis, dtype); });
+  return softmax_with(site, [](const at::Tensor& x, int64_t axis, std::optional<at::ScalarType> dtype) {
+    return at::log_softmax(x, axis, dtype);
+  });
 }
 
 }  // namespace pare::ops

@@ -18,12 +18,11 @@ namespace pare::ops {
 namespace {
 
 // The axes of a reduction: constant, computed, or all of them. nullopt: the input is returned as it is.
-std::optional<std::vector<int64_t>> reduction_axes(const Call& call, const std::optional<std::vector<int64_t>>& constant, bool noop) {
+std::optional<std::vector<int64_t>> reduction_axes(const Call& call,
+                                                   const std::optional<std::vector<int64_t>>& constant, bool noop) {
   std::vector<int64_t> axes;
-  if (constant)
-    axes = *constant;
-  else if (call.in.size() > 1 && call.in[1].defined())
-    axes = integers_of(call.in[1]);
+  if (constant) axes = *constant;
+  else if (call.in.size() > 1 && call.in[1].defined()) axes = integers_of(call.in[1]);
   if (!axes.empty()) return axes;
   if (noop) return std::nullopt;
   for (int64_t i = 0; i < call.in[0].dim(); ++i) axes.push_back(i);
@@ -58,10 +57,8 @@ Step mul(const Site&) {
 Step div(const Site&) {
   return [](const Call& call) {
     // ONNX divides integers with truncation; ATen's plain division makes floats of them.
-    if (at::isIntegralType(call.in[0].scalar_type(), false))
-      call.out[0] = at::div(call.in[0], call.in[1], "trunc");
-    else
-      call.out[0] = at::div(call.in[0], call.in[1]);
+    if (at::isIntegralType(call.in[0].scalar_type(), false)) call.out[0] = at::div(call.in[0], call.in[1], "trunc");
+    else call.out[0] = at::div(call.in[0], call.in[1]);
   };
 }
 
@@ -94,7 +91,8 @@ Step gemm(const Site& site) {
 }
 
 Step reduce_mean(const Site& site) {
-  return reduction(site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) { return at::mean(x, axes, keep); });
+  return reduction(
+      site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) { return at::mean(x, axes, keep); });
 }
 
 Step reduce_sum(const Site& site) {

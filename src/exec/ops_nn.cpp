@@ -58,17 +58,23 @@ bool native_pads(const Windows& windows) {
 
 at::Tensor max_pool_of(const at::Tensor& x, const Windows& w, const Sizes& pads) {
   switch (w.kernel.size()) {
-    case 1: return at::max_pool1d(x, w.kernel, w.strides, pads, w.dilations);
-    case 2: return at::max_pool2d(x, w.kernel, w.strides, pads, w.dilations);
-    default: return at::max_pool3d(x, w.kernel, w.strides, pads, w.dilations);
+    case 1:
+      return at::max_pool1d(x, w.kernel, w.strides, pads, w.dilations);
+    case 2:
+      return at::max_pool2d(x, w.kernel, w.strides, pads, w.dilations);
+    default:
+      return at::max_pool3d(x, w.kernel, w.strides, pads, w.dilations);
   }
 }
 
 at::Tensor average_pool_of(const at::Tensor& x, const Windows& w, const Sizes& pads, bool count_pads) {
   switch (w.kernel.size()) {
-    case 1: return at::avg_pool1d(x, w.kernel, w.strides, pads, false, count_pads);
-    case 2: return at::avg_pool2d(x, w.kernel, w.strides, pads, false, count_pads);
-    default: return at::avg_pool3d(x, w.kernel, w.strides, pads, false, count_pads);
+    case 1:
+      return at::avg_pool1d(x, w.kernel, w.strides, pads, false, count_pads);
+    case 2:
+      return at::avg_pool2d(x, w.kernel, w.strides, pads, false, count_pads);
+    default:
+      return at::avg_pool3d(x, w.kernel, w.strides, pads, false, count_pads);
   }
 }
 
@@ -94,7 +100,8 @@ at::Tensor padded_average(const at::Tensor& x, const Windows& windows, const Win
 Windows pool_windows(const Site& site) {
   const Windows windows = windows_of(site.node, site.node.integers("kernel_shape", {}));
   if (windows.kernel.empty() || windows.kernel.size() > 3)
-    fail_input("{}: pooling over {} dimensions is not supported (expected 1 to 3)", site.node.label(), windows.kernel.size());
+    fail_input("{}: pooling over {} dimensions is not supported (expected 1 to 3)", site.node.label(),
+               windows.kernel.size());
   return windows;
 }
 
@@ -120,10 +127,11 @@ Step conv(const Site& site) {
   return [=](const Call& call) {
     Windows windows = declared;
     windows.resolve_pads(spatial_sizes(call.in[0]));
-    const std::optional<at::Tensor> bias = call.in.size() > 2 && call.in[2].defined() ? std::optional(call.in[2]) : std::nullopt;
+    const std::optional<at::Tensor> bias =
+        call.in.size() > 2 && call.in[2].defined() ? std::optional(call.in[2]) : std::nullopt;
     const at::Tensor x = windows.symmetric() ? call.in[0] : padded(call.in[0], windows.pads_begin, windows.pads_end, 0);
-    call.out[0] = at::convolution(x, call.in[1], bias, windows.strides, windows.symmetric() ? windows.pads_begin : none, windows.dilations,
-                                  false, none, group);
+    call.out[0] = at::convolution(x, call.in[1], bias, windows.strides, windows.symmetric() ? windows.pads_begin : none,
+                                  windows.dilations, false, none, group);
   };
 }
 
@@ -132,7 +140,8 @@ Step batch_normalization(const Site& site) {
   // ONNX: running = running * momentum + batch * (1 - momentum); ATen's momentum is the batch's share.
   const double share = 1.0 - site.node.real("momentum", 0.9f);
   return [=](const Call& call) {
-    call.out[0] = at::batch_norm(call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], call.training, share, epsilon, true);
+    call.out[0] =
+        at::batch_norm(call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], call.training, share, epsilon, true);
   };
 }
 
@@ -156,7 +165,8 @@ Step max_pool(const Site& site) {
       return;
     }
     const double lowest = -std::numeric_limits<double>::infinity();
-    call.out[0] = max_pool_of(padded(call.in[0], windows.pads_begin, windows.pads_end, lowest), windows, Sizes(sizes.size(), 0));
+    call.out[0] =
+        max_pool_of(padded(call.in[0], windows.pads_begin, windows.pads_end, lowest), windows, Sizes(sizes.size(), 0));
   };
 }
 
@@ -174,8 +184,7 @@ Step average_pool(const Site& site) {
     const bool complete = windows.pads_end == resolved.pads_end;
     if (complete && native_pads(windows))
       call.out[0] = average_pool_of(call.in[0], windows, windows.pads_begin, count_pads);
-    else
-      call.out[0] = padded_average(call.in[0], windows, resolved, count_pads);
+    else call.out[0] = padded_average(call.in[0], windows, resolved, count_pads);
   };
 }
 

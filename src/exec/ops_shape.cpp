@@ -1,11 +1,11 @@
 // Operators that move or rename elements.
+#include <algorithm>
+
 #include <ATen/ops/cat.h>
 #include <ATen/ops/permute.h>
 #include <ATen/ops/reshape.h>
 #include <ATen/ops/squeeze.h>
 #include <ATen/ops/unsqueeze.h>
-
-#include <algorithm>
 
 #include "src/exec/ops.hpp"
 #include "src/graph/axes.hpp"
@@ -57,7 +57,9 @@ Step reshape(const Site& site) {
 
 Step transpose(const Site& site) {
   const Node& node = site.node;
-  return [node](const Call& call) { call.out[0] = at::permute(call.in[0], permutation_of(node, static_cast<size_t>(call.in[0].dim()))); };
+  return [node](const Call& call) {
+    call.out[0] = at::permute(call.in[0], permutation_of(node, static_cast<size_t>(call.in[0].dim())));
+  };
 }
 
 Step squeeze(const Site& site) {

@@ -34,7 +34,8 @@ std::vector<at::Tensor> Parameters::leaves() const {
 
 std::map<std::string, Tensor> Parameters::export_tensors() const {
   std::map<std::string, Tensor> tensors;
-  for (const Parameter& parameter : parameters_) tensors.emplace(parameter.name, from_aten(parameter.tensor, parameter.file_dtype));
+  for (const Parameter& parameter : parameters_)
+    tensors.emplace(parameter.name, from_aten(parameter.tensor, parameter.file_dtype));
   return tensors;
 }
 

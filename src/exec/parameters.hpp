@@ -1,4 +1,5 @@
-// The constants of a graph as tensors on a device: leaves that train, statistics that the forward pass updates, the rest.
+// The constants of a graph as tensors on a device: leaves that train, statistics that the forward pass updates, the
+// rest.
 #pragma once
 
 #include "src/exec/aten.hpp"
@@ -19,8 +20,8 @@ enum class Training { off, on };
 
 class Parameters {
  public:
-  // Copies every constant of the graph to the device. With training on, weights and offsets are fp32 leaves that require
-  // gradients, 4-D ones channels_last; integer constants stay on the CPU.
+  // Copies every constant of the graph to the device. With training on, weights and offsets are fp32 leaves that
+  // require gradients, 4-D ones channels_last; integer constants stay on the CPU.
   Parameters(const Graph& graph, at::Device device, Training training);
 
   // Weights, offsets and statistics in the graph's order of values; empty with training off.

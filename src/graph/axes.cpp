@@ -20,7 +20,8 @@ std::vector<int64_t> permutation_of(const Node& node, size_t rank) {
   std::sort(sorted.begin(), sorted.end());
   for (size_t i = 0; i < sorted.size(); ++i)
     if (sorted.size() != rank || sorted[i] != static_cast<int64_t>(i))
-      fail_input("{}: perm is not a permutation of {} axes (got [{}])", node.label(), rank, fmt::join(permutation, ", "));
+      fail_input("{}: perm is not a permutation of {} axes (got [{}])", node.label(), rank,
+                 fmt::join(permutation, ", "));
   return permutation;
 }
 

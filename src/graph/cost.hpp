@@ -8,7 +8,8 @@ namespace pare {
 struct NodeCost {
   const Node* node = nullptr;
   int64_t parameters = 0;  // elements of the node's constant float inputs
-  int64_t macs = -1;       // multiply-accumulates of Conv, Gemm, MatMul for one sample; -1 when a size is unknown, 0 for other ops
+  int64_t macs =
+      -1;  // multiply-accumulates of Conv, Gemm, MatMul for one sample; -1 when a size is unknown, 0 for other ops
 };
 
 struct GraphCost {
@@ -20,7 +21,9 @@ struct GraphCost {
   std::vector<NodeCost> nodes;  // in graph order; pointers into the graph
 
   // Share of zeros among the weights; 0 without weights.
-  double sparsity() const { return weights == 0 ? 0 : 1.0 - static_cast<double>(weights_nonzero) / static_cast<double>(weights); }
+  double sparsity() const {
+    return weights == 0 ? 0 : 1.0 - static_cast<double>(weights_nonzero) / static_cast<double>(weights);
+  }
 };
 
 // Costs at batch 1: an unknown first dimension of a graph input counts as 1.

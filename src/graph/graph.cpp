@@ -40,7 +40,8 @@ std::string Node::label() const { return fmt::format("{} node '{}'", op, name); 
 
 ValueId Graph::add_value(std::string value_name) {
   const auto id = static_cast<ValueId>(values.size());
-  if (!value_name.empty() && !by_name.emplace(value_name, id).second) fail_input("value '{}' is defined twice", value_name);
+  if (!value_name.empty() && !by_name.emplace(value_name, id).second)
+    fail_input("value '{}' is defined twice", value_name);
   Value& added = values.emplace_back();
   added.name = std::move(value_name);
   return id;
@@ -77,7 +78,8 @@ void verify(const Graph& graph) {
     for (const ValueId output : node.outputs) {
       if (output == no_value) continue;
       if (!known(output)) fail_input("{}: output id {} does not exist", node.label(), output);
-      if (defined[static_cast<size_t>(output)]) fail_input("{}: output '{}' is produced twice", node.label(), graph.value(output).name);
+      if (defined[static_cast<size_t>(output)])
+        fail_input("{}: output '{}' is produced twice", node.label(), graph.value(output).name);
       defined[static_cast<size_t>(output)] = true;
     }
   }

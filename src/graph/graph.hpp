@@ -1,5 +1,5 @@
-// The model as a graph: values connected by nodes in topological order, with the semantics of ONNX opset 21 whatever opset
-// the file had. A view of the file's bytes: constants alias them until they are replaced.
+// The model as a graph: values connected by nodes in topological order, with the semantics of ONNX opset 21 whatever
+// opset the file had. A view of the file's bytes: constants alias them until they are replaced.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,8 @@ using ValueId = int32_t;
 // An optional input or output that is left out.
 inline constexpr ValueId no_value = -1;
 
-using Attribute = std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>, std::vector<std::string>, Tensor>;
+using Attribute = std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>,
+                               std::vector<std::string>, Tensor>;
 
 struct Node {
   std::string name;    // unique: the file's, or made of op and position where the file gives none

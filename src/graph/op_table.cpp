@@ -20,7 +20,8 @@ constexpr OpInfo rows[] = {
 std::span<const OpInfo> op_table() { return rows; }
 
 const OpInfo* find_op(std::string_view domain, std::string_view op) {
-  const auto found = std::find_if(std::begin(rows), std::end(rows), [&](const OpInfo& row) { return row.op == op && row.domain == domain; });
+  const auto found = std::find_if(std::begin(rows), std::end(rows),
+                                  [&](const OpInfo& row) { return row.op == op && row.domain == domain; });
   return found == std::end(rows) ? nullptr : found;
 }
 
@@ -33,8 +34,8 @@ void check_supported(const Graph& graph) {
     ops.insert(node.domain.empty() ? node.op : node.domain + "." + node.op);
   }
   if (first != nullptr)
-    fail_input("{}: the operator is not supported (unsupported in this model: {}); `pare inspect` lists the nodes", first->label(),
-               fmt::join(ops, ", "));
+    fail_input("{}: the operator is not supported (unsupported in this model: {}); `pare inspect` lists the nodes",
+               first->label(), fmt::join(ops, ", "));
 }
 
 }  // namespace pare

@@ -13,7 +13,8 @@ Role role_at(const Graph& graph, const Node& node, size_t input) {
   if (!constant || !is_float(constant->dtype)) return Role::none;
   if (node.op == "BatchNormalization" && input >= 3) return Role::statistics;
   // Single numbers are part of the formula (an epsilon, a limit), not something learned.
-  if (constant->elements() <= 1 && node.op != "BatchNormalization" && node.op != "Conv" && node.op != "Gemm") return Role::none;
+  if (constant->elements() <= 1 && node.op != "BatchNormalization" && node.op != "Conv" && node.op != "Gemm")
+    return Role::none;
   return multiplies(node, input) && constant->shape.size() >= 2 ? Role::weight : Role::offset;
 }
 

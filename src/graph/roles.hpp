@@ -12,7 +12,8 @@ enum class Role {
   statistics,  // running mean and variance: updated in the forward pass, no gradient
 };
 
-// The role of each value, indexed by ValueId. A constant with several uses takes the first that is not `none` in the order above.
+// The role of each value, indexed by ValueId. A constant with several uses takes the first that is not `none` in the
+// order above.
 std::vector<Role> roles_of(const Graph& graph);
 
 }  // namespace pare

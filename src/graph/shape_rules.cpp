@@ -32,12 +32,9 @@ Shape broadcast(const Node& node, const Shape& a, const Shape& b) {
     if (x >= 0 && y >= 0 && x != y && x != 1 && y != 1)
       fail_input("{}: shapes {} and {} cannot be broadcast", node.label(), shape_text(a), shape_text(b));
     int64_t& size = result[result.size() - 1 - i];
-    if (x == 1)
-      size = y;
-    else if (y == 1 || x == y || y < 0)
-      size = x;
-    else
-      size = y;
+    if (x == 1) size = y;
+    else if (y == 1 || x == y || y < 0) size = x;
+    else size = y;
   }
   return result;
 }
@@ -78,7 +75,8 @@ std::optional<Shape> conv_shape(const Graph& graph, const Node& node) {
     fail_input("{}: input and weight do not fit (got ranks {} and {})", node.label(), input->size(), weight->size());
   const int64_t group = node.integer("group", 1);
   if ((*input)[1] >= 0 && (*weight)[1] >= 0 && (*input)[1] != (*weight)[1] * group)
-    fail_input("{}: input channels do not fit the weight (got {}, expected {})", node.label(), (*input)[1], (*weight)[1] * group);
+    fail_input("{}: input channels do not fit the weight (got {}, expected {})", node.label(), (*input)[1],
+               (*weight)[1] * group);
   Shape output{(*input)[0], (*weight)[0]};
   append_spatial(node, *input, Shape(weight->begin() + 2, weight->end()), output);
   return output;
@@ -89,7 +87,8 @@ std::optional<Shape> pool_shape(const Graph& graph, const Node& node) {
   if (!input) return std::nullopt;
   const Shape kernel = node.integers("kernel_shape", {});
   if (input->size() != kernel.size() + 2)
-    fail_input("{}: kernel_shape does not fit the input (got {} sizes, expected {})", node.label(), kernel.size(), input->size() - 2);
+    fail_input("{}: kernel_shape does not fit the input (got {} sizes, expected {})", node.label(), kernel.size(),
+               input->size() - 2);
   Shape output{(*input)[0], (*input)[1]};
   append_spatial(node, *input, kernel, output);
   return output;
@@ -106,7 +105,8 @@ std::optional<Shape> gemm_shape(const Graph& graph, const Node& node) {
   const auto& a = shape_of(graph, node, 0);
   const auto& b = shape_of(graph, node, 1);
   if (!a || !b) return std::nullopt;
-  if (a->size() != 2 || b->size() != 2) fail_input("{}: inputs must be matrices (got {} and {})", node.label(), shape_text(*a), shape_text(*b));
+  if (a->size() != 2 || b->size() != 2)
+    fail_input("{}: inputs must be matrices (got {} and {})", node.label(), shape_text(*a), shape_text(*b));
   const bool trans_a = node.integer("transA", 0) != 0;
   const bool trans_b = node.integer("transB", 0) != 0;
   const int64_t inner_a = (*a)[trans_a ? 0 : 1];
@@ -141,7 +141,8 @@ std::optional<Shape> concat_shape(const Graph& graph, const Node& node) {
   for (size_t i = 1; i < node.inputs.size(); ++i) {
     const auto& part = shape_of(graph, node, i);
     if (!part) return std::nullopt;
-    if (part->size() != result->size()) fail_input("{}: inputs differ in rank (got {} and {})", node.label(), result->size(), part->size());
+    if (part->size() != result->size())
+      fail_input("{}: inputs differ in rank (got {} and {})", node.label(), result->size(), part->size());
     int64_t& total = (*result)[axis];
     total = total < 0 || (*part)[axis] < 0 ? -1 : total + (*part)[axis];
   }
@@ -153,8 +154,10 @@ std::optional<Shape> flatten_shape(const Graph& graph, const Node& node) {
   if (!input) return std::nullopt;
   int64_t axis = node.integer("axis", 1);
   if (axis < 0) axis += static_cast<int64_t>(input->size());
-  if (axis < 0 || axis > static_cast<int64_t>(input->size())) fail_input("{}: axis is out of range (got {})", node.label(), axis);
-  return Shape{product(*input, 0, static_cast<size_t>(axis)), product(*input, static_cast<size_t>(axis), input->size())};
+  if (axis < 0 || axis > static_cast<int64_t>(input->size()))
+    fail_input("{}: axis is out of range (got {})", node.label(), axis);
+  return Shape{product(*input, 0, static_cast<size_t>(axis)),
+               product(*input, static_cast<size_t>(axis), input->size())};
 }
 
 std::optional<Shape> reshape_shape(const Graph& graph, const Node& node) {
@@ -169,7 +172,8 @@ std::optional<Shape> reshape_shape(const Graph& graph, const Node& node) {
   }
   const auto inferred = std::find(target->begin(), target->end(), -1);
   const int64_t total = input ? product(*input, 0, input->size()) : -1;
-  if (inferred != target->end() && total >= 0 && known > 0) output[static_cast<size_t>(inferred - target->begin())] = total / known;
+  if (inferred != target->end() && total >= 0 && known > 0)
+    output[static_cast<size_t>(inferred - target->begin())] = total / known;
   if (total >= 0 && product(output, 0, output.size()) >= 0 && product(output, 0, output.size()) != total)
     fail_input("{}: {} elements do not fit shape {}", node.label(), total, shape_text(*target));
   return output;
@@ -192,10 +196,8 @@ std::optional<Shape> reduce_shape(const Graph& graph, const Node& node) {
   for (const int64_t axis : axes) reduced[axis_index(node, axis, input->size())] = true;
   Shape output;
   for (size_t i = 0; i < input->size(); ++i) {
-    if (!reduced[i])
-      output.push_back((*input)[i]);
-    else if (node.integer("keepdims", 1) != 0)
-      output.push_back(1);
+    if (!reduced[i]) output.push_back((*input)[i]);
+    else if (node.integer("keepdims", 1) != 0) output.push_back(1);
   }
   return output;
 }

@@ -7,8 +7,8 @@
 
 namespace pare {
 
-// The shape of the node's first output from the shapes and constants of its inputs. Throws (exit 3) naming the node when the
-// inputs do not fit together.
+// The shape of the node's first output from the shapes and constants of its inputs. Throws (exit 3) naming the node
+// when the inputs do not fit together.
 using ShapeRule = std::optional<Shape> (*)(const Graph& graph, const Node& node);
 
 namespace shape_rules {
@@ -30,8 +30,9 @@ std::optional<Shape> unsqueeze_shape(const Graph& graph, const Node& node);
 
 }  // namespace shape_rules
 
-// Fills Value::shape along the graph for first outputs of known operators, from the inputs' shapes (changed by the caller to the
-// sizes of interest: unknown sizes stay -1). Shapes that the file declares and the rules contradict are replaced.
+// Fills Value::shape along the graph for first outputs of known operators, from the inputs' shapes (changed by the
+// caller to the sizes of interest: unknown sizes stay -1). Shapes that the file declares and the rules contradict are
+// replaced.
 void infer_shapes(Graph& graph);
 
 }  // namespace pare

@@ -77,8 +77,8 @@ struct Tensor {
   }
 };
 
-// The tensor's values as int64 (any integer type or bool) or as double (any integer or float type up to 64 bits). Throws
-// (exit 3) for other types.
+// The tensor's values as int64 (any integer type or bool) or as double (any integer or float type up to 64 bits).
+// Throws (exit 3) for other types.
 std::vector<int64_t> to_int64(const Tensor& tensor);
 std::vector<double> to_double(const Tensor& tensor);
 

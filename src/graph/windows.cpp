@@ -9,7 +9,8 @@ namespace {
 
 std::vector<int64_t> sizes_of(const Node& node, const char* attribute, size_t count, int64_t otherwise, int64_t least) {
   auto sizes = node.integers(attribute, std::vector<int64_t>(count, otherwise));
-  if (sizes.size() != count) fail_input("{}: {} has a wrong length (got {}, expected {})", node.label(), attribute, sizes.size(), count);
+  if (sizes.size() != count)
+    fail_input("{}: {} has a wrong length (got {}, expected {})", node.label(), attribute, sizes.size(), count);
   for (const int64_t size : sizes)
     if (size < least) fail_input("{}: {} must be at least {} (got {})", node.label(), attribute, least, size);
   return sizes;

@@ -1,5 +1,5 @@
-// Sliding windows of Conv and the pooling operators: one reading of kernel, strides, pads, dilations, auto_pad and ceil_mode
-// for shape inference and execution.
+// Sliding windows of Conv and the pooling operators: one reading of kernel, strides, pads, dilations, auto_pad and
+// ceil_mode for shape inference and execution.
 #pragma once
 
 #include "src/graph/graph.hpp"

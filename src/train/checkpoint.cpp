@@ -26,7 +26,8 @@ void unpack(const Bytes& data, const std::map<std::string, at::Tensor>& tensors)
   const c10::AutoGradMode no_grad(false);
   size_t offset = 0;
   for (const auto& [name, tensor] : tensors) {
-    const at::Tensor host = at::empty_like(tensor, tensor.options().device(at::kCPU).requires_grad(false), at::MemoryFormat::Contiguous);
+    const at::Tensor host =
+        at::empty_like(tensor, tensor.options().device(at::kCPU).requires_grad(false), at::MemoryFormat::Contiguous);
     if (data.size() - offset < host.nbytes()) fail_input("checkpoint: tensor '{}' is missing", name);
     if (host.nbytes() != 0) std::memcpy(host.mutable_data_ptr(), data.data() + offset, host.nbytes());
     offset += host.nbytes();
@@ -38,8 +39,10 @@ void unpack(const Bytes& data, const std::map<std::string, at::Tensor>& tensors)
 void check_settings(const Json& stored, const Json& wanted, const std::string& path) {
   for (const auto& [key, value] : wanted.items())
     if (!stored.contains(key) || stored[key] != value)
-      fail_usage("{}: belongs to a run with other settings: {} (got {}, expected {}); give --no-resume to start anew, or another --run-dir",
-                 path, key, value.dump(), stored.contains(key) ? stored[key].dump() : "nothing");
+      fail_usage(
+          "{}: belongs to a run with other settings: {} (got {}, expected {}); give --no-resume to start anew, or "
+          "another --run-dir",
+          path, key, value.dump(), stored.contains(key) ? stored[key].dump() : "nothing");
 }
 
 }  // namespace

@@ -7,16 +7,16 @@
 namespace pare {
 
 struct Checkpoint {
-  Json settings;      // what must be equal for a run to go on
-  Json state;         // steps done, history
+  Json settings;  // what must be equal for a run to go on
+  Json state;     // steps done, history
   std::map<std::string, at::Tensor> tensors;
 };
 
 // Replaces the file atomically. Tensors are stored in their own type, row-major.
 void save_checkpoint(const Checkpoint& checkpoint, const std::string& path);
 
-// Copies the stored tensors into `checkpoint.tensors` (same names, shapes and types) and fills `state`. Throws (exit 2) naming the
-// first setting that differs, and (exit 3) when the file is damaged or holds other tensors.
+// Copies the stored tensors into `checkpoint.tensors` (same names, shapes and types) and fills `state`. Throws (exit 2)
+// naming the first setting that differs, and (exit 3) when the file is damaged or holds other tensors.
 void load_checkpoint(Checkpoint& checkpoint, const std::string& path);
 
 }  // namespace pare

@@ -47,8 +47,8 @@ void call(const std::function<void(const StepInfo&)>& hook, const StepInfo& info
 
 }  // namespace
 
-FitEnd fit(const FitConfig& config, Learner learner, Teacher teacher, Loader& loader, const Shape& sample_shape, at::Device device,
-           int64_t first_step, const FitHooks& hooks, const std::function<bool()>& stop) {
+FitEnd fit(const FitConfig& config, Learner learner, Teacher teacher, Loader& loader, const Shape& sample_shape,
+           at::Device device, int64_t first_step, const FitHooks& hooks, const std::function<bool()>& stop) {
   const int64_t per_epoch = loader.batches_per_epoch();
   StepInfo info{first_step, first_step / per_epoch, std::numeric_limits<double>::quiet_NaN(), 0};
   LossMeter meter;

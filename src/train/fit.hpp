@@ -1,4 +1,5 @@
-// The training loop: batches, teacher, loss, backward, step; with hooks for what compression adds. It knows nothing of pruning.
+// The training loop: batches, teacher, loss, backward, step; with hooks for what compression adds. It knows nothing of
+// pruning.
 #pragma once
 
 #include <functional>
@@ -15,9 +16,9 @@ struct FitConfig {
   int64_t steps = 0;  // of the whole training
   LearningRate learning_rate;
   LossConfig loss;
-  std::string precision = "fp32";   // fp32 | bf16
-  bool train_batch_norm = true;     // false: running statistics are used and kept
-  int64_t checkpoint_every = 0;     // steps; 0: at the end of each epoch
+  std::string precision = "fp32";  // fp32 | bf16
+  bool train_batch_norm = true;    // false: running statistics are used and kept
+  int64_t checkpoint_every = 0;    // steps; 0: at the end of each epoch
 };
 
 struct StepInfo {
@@ -52,9 +53,9 @@ struct FitHooks {
 
 enum class FitEnd { finished, stopped };
 
-// Trains from step `first_step` to config.steps, or until `stop` says so at the end of a step; then saves and returns `stopped`.
-// Throws (exit 1) when the loss is not finite.
-FitEnd fit(const FitConfig& config, Learner learner, Teacher teacher, Loader& loader, const Shape& sample_shape, at::Device device,
-           int64_t first_step, const FitHooks& hooks, const std::function<bool()>& stop);
+// Trains from step `first_step` to config.steps, or until `stop` says so at the end of a step; then saves and returns
+// `stopped`. Throws (exit 1) when the loss is not finite.
+FitEnd fit(const FitConfig& config, Learner learner, Teacher teacher, Loader& loader, const Shape& sample_shape,
+           at::Device device, int64_t first_step, const FitHooks& hooks, const std::function<bool()>& stop);
 
 }  // namespace pare

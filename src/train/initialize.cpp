@@ -18,7 +18,9 @@ std::map<ValueId, int64_t> fan_ins(const Graph& graph) {
       const ValueId id = node.inputs[i];
       if (id == no_value || !graph.value(id).constant || graph.value(id).constant->shape.size() < 2) continue;
       const Shape& shape = graph.value(id).constant->shape;
-      const int64_t outputs = node.op == "MatMul" ? shape.back() : node.op == "Gemm" && node.integer("transB", 0) == 0 ? shape[1] : shape[0];
+      const int64_t outputs = node.op == "MatMul"                                   ? shape.back()
+                              : node.op == "Gemm" && node.integer("transB", 0) == 0 ? shape[1]
+                                                                                    : shape[0];
       fans[id] = outputs == 0 ? 1 : element_count(shape) / outputs;
     }
   }

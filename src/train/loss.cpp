@@ -19,7 +19,8 @@ at::Tensor distillation(const at::Tensor& student, const at::Tensor& teacher, do
   return at::mul(sum, temperature * temperature / static_cast<double>(student.size(0)));
 }
 
-at::Tensor training_loss(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& teacher, const LossConfig& config) {
+at::Tensor training_loss(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& teacher,
+                         const LossConfig& config) {
   if (!teacher.defined()) return cross_entropy(logits, labels, config.label_smoothing);
   const at::Tensor taught = distillation(logits, teacher, config.temperature);
   if (!labels.defined() || config.kd_weight >= 1) return taught;

@@ -14,11 +14,13 @@ struct LossConfig {
 // Mean cross-entropy of logits [N, K] against class indices [N].
 at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels, double label_smoothing);
 
-// Mean over N of T^2 KL(softmax(teacher/T) || softmax(student/T)) (Hinton, Vinyals, Dean 2015): gradients keep their size for any T.
+// Mean over N of T^2 KL(softmax(teacher/T) || softmax(student/T)) (Hinton, Vinyals, Dean 2015): gradients keep their
+// size for any T.
 at::Tensor distillation(const at::Tensor& student, const at::Tensor& teacher, double temperature);
 
-// kd_weight * distillation + (1 - kd_weight) * cross_entropy; an undefined teacher or undefined labels give the other part
-// full weight.
-at::Tensor training_loss(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& teacher, const LossConfig& config);
+// kd_weight * distillation + (1 - kd_weight) * cross_entropy; an undefined teacher or undefined labels give the other
+// part full weight.
+at::Tensor training_loss(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& teacher,
+                         const LossConfig& config);
 
 }  // namespace pare

@@ -32,7 +32,8 @@ at::Tensor labels_of(const Dataset& dataset) {
   return labels;
 }
 
-at::Tensor predict(const Executor& executor, const Parameters& parameters, Loader& loader, const Shape& sample_shape, at::Device device) {
+at::Tensor predict(const Executor& executor, const Parameters& parameters, Loader& loader, const Shape& sample_shape,
+                   at::Device device) {
   const c10::AutoGradMode no_grad(false);
   std::vector<at::Tensor> outputs;
   loader.start(0);

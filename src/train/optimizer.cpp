@@ -10,7 +10,8 @@ namespace pare {
 Optimizer::Optimizer(const Parameters& parameters, OptimizerConfig config) : config_(std::move(config)), groups_(2) {
   groups_[0].weight_decay = config_.weight_decay;
   for (const Parameter& parameter : parameters.all())
-    if (parameter.role == Role::weight || parameter.role == Role::offset) add(groups_[parameter.role == Role::weight ? 0 : 1], parameter);
+    if (parameter.role == Role::weight || parameter.role == Role::offset)
+      add(groups_[parameter.role == Role::weight ? 0 : 1], parameter);
 }
 
 void Optimizer::add(Group& group, const Parameter& parameter) {
@@ -42,9 +43,11 @@ void Optimizer::step(double learning_rate) {
     }
     if (leaves.empty()) continue;
     if (config_.kind == "adamw")
-      at::_fused_adamw_(leaves, gradients, first, second, {}, counts, learning_rate, 0.9, 0.999, group.weight_decay, 1e-8, false, false);
+      at::_fused_adamw_(leaves, gradients, first, second, {}, counts, learning_rate, 0.9, 0.999, group.weight_decay,
+                        1e-8, false, false);
     else
-      at::_fused_sgd_(leaves, gradients, first, group.weight_decay, 0.9, learning_rate, 0.0, true, false, steps_done_ == 0);
+      at::_fused_sgd_(leaves, gradients, first, group.weight_decay, 0.9, learning_rate, 0.0, true, false,
+                      steps_done_ == 0);
   }
   ++steps_done_;
 }

@@ -9,7 +9,8 @@ std::string resolve_precision(const std::string& precision, at::Device device) {
   return device.is_cuda() ? "bf16" : "fp32";
 }
 
-AutocastScope::AutocastScope(const std::string& precision, at::DeviceType device) : active_(precision == "bf16"), device_(device) {
+AutocastScope::AutocastScope(const std::string& precision, at::DeviceType device)
+    : active_(precision == "bf16"), device_(device) {
   if (!active_) return;
   at::autocast::set_autocast_dtype(device_, at::kBFloat16);
   at::autocast::set_autocast_enabled(device_, true);

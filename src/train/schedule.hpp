@@ -12,7 +12,8 @@ struct LearningRate {
   int64_t warmup = 0;               // steps over which the rate rises linearly to `peak`
   int64_t steps = 1;                // of the whole training
 
-  // The rate of step 0 .. steps-1. cosine: to 0 (Loshchilov & Hutter, SGDR, 2017); step: a tenth after 1/2 and again after 3/4.
+  // The rate of step 0 .. steps-1. cosine: to 0 (Loshchilov & Hutter, SGDR, 2017); step: a tenth after 1/2 and again
+  // after 3/4.
   double at(int64_t step) const;
 };
 

@@ -1,6 +1,6 @@
-#include <doctest/doctest.h>
-
 #include <random>
+
+#include <doctest/doctest.h>
 
 #include "formats/hdf5_model.hpp"
 #include "src/core/error.hpp"
@@ -51,7 +51,8 @@ std::string load_error(const test::TemporaryFolder& folder, const std::string& b
 TEST_CASE("hdf5_model: gives the ONNX back byte for byte") {
   const test::TemporaryFolder folder;
   const std::map<std::string, std::string> foreign = {{"author", "someone"}};
-  const std::map<std::string, std::string> ours_first = {{"pare.lineage", "[ 1 ]"}, {"pare.mask", "[\"weight\"]"}, {"zone", "z"}};
+  const std::map<std::string, std::string> ours_first = {
+      {"pare.lineage", "[ 1 ]"}, {"pare.mask", "[\"weight\"]"}, {"zone", "z"}};
   for (const std::string& onnx : {test::model_message(example_tensors()), test::model_message({}),
                                   test::model_message(example_tensors(), foreign, "a doc string after the data"),
                                   test::model_message(example_tensors(), ours_first)}) {
@@ -84,7 +85,8 @@ TEST_CASE("hdf5_model: the container costs at most 3 KB over its payload for 27 
   std::vector<NamedTensor> tensors;
   size_t payload = 0;
   for (int i = 0; i < 27; ++i) {
-    tensors.push_back(test::sparse_tensor<float>(fmt::format("stage_{:02}.conv.weight", i), DType::float32, {16, 16, 3, 3}, 1));
+    tensors.push_back(
+        test::sparse_tensor<float>(fmt::format("stage_{:02}.conv.weight", i), DType::float32, {16, 16, 3, 3}, 1));
     payload += tensors.back().tensor.data.size();
   }
   const std::string onnx = test::model_message(tensors);

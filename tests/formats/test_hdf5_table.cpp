@@ -23,8 +23,14 @@ Hdf5Table written_and_read(const Hdf5Table& table) {
 }  // namespace
 
 TEST_CASE("hdf5_table: integers of every range come back") {
-  const std::vector<Integers> ranges = {{0, 255},      {-128, 127},        {0, 65535},           {-32768, 32767},
-                                        {0, 4294967295}, {-2147483648, 2147483647}, {INT64_MIN, INT64_MAX}, {-1, 255}};
+  const std::vector<Integers> ranges = {{0, 255},
+                                        {-128, 127},
+                                        {0, 65535},
+                                        {-32768, 32767},
+                                        {0, 4294967295},
+                                        {-2147483648, 2147483647},
+                                        {INT64_MIN, INT64_MAX},
+                                        {-1, 255}};
   Hdf5Table table(2);
   for (size_t i = 0; i < ranges.size(); ++i) table.add(fmt::format("column {}", i), ranges[i]);
   const Hdf5Table read = written_and_read(table);

@@ -1,7 +1,6 @@
-#include <doctest/doctest.h>
-
 #include <csignal>
 
+#include <doctest/doctest.h>
 #include <sys/resource.h>
 
 #include "formats/model_io.hpp"

@@ -1,5 +1,5 @@
-// ONNX models made in memory: initializers and nothing that runs. Fields are written in the order of their numbers, as every
-// serializer does.
+// ONNX models made in memory: initializers and nothing that runs. Fields are written in the order of their numbers, as
+// every serializer does.
 #pragma once
 
 #include <map>
@@ -26,8 +26,8 @@ inline std::string tensor_message(const NamedTensor& named, const std::string& d
 }
 
 // A model with `tensors` as initializers, the first half of them, and Constant nodes, the others.
-inline std::string model_message(const std::vector<NamedTensor>& tensors, const std::map<std::string, std::string>& metadata = {},
-                                 const std::string& doc = "") {
+inline std::string model_message(const std::vector<NamedTensor>& tensors,
+                                 const std::map<std::string, std::string>& metadata = {}, const std::string& doc = "") {
   std::string graph;
   protozero::pbf_writer graph_writer(graph);
   for (size_t i = tensors.size() / 2; i < tensors.size(); ++i) {

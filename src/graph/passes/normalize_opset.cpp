@@ -37,7 +37,8 @@ void clip_limits_to_inputs(Graph& graph, Node& node) {
   }
 }
 
-// Dropout 12: the ratio became an input. Training mode is off in files that are inference graphs, so the ratio is not kept.
+// Dropout 12: the ratio became an input. Training mode is off in files that are inference graphs, so the ratio is not
+// kept.
 void drop_dropout_ratio(Graph&, Node& node) { node.attributes.erase("ratio"); }
 
 // Softmax and LogSoftmax 13: before, the input was flattened to two dimensions at `axis`, by default 1.
@@ -48,9 +49,10 @@ void mark_flattening_softmax(Graph&, Node& node) {
 
 // BatchNormalization 9 dropped `spatial`; 14 replaced the extra training outputs by `training_mode`.
 void modern_batch_normalization(Graph&, Node& node) {
-  if (node.integer("spatial", 1) != 1) fail_input("{}: spatial=0 (one statistic per activation) is not supported", node.label());
+  if (node.integer("spatial", 1) != 1)
+    fail_input("{}: spatial=0 (one statistic per activation) is not supported", node.label());
   node.attributes.erase("spatial");
-  if (node.outputs.size() > 1) node.outputs.resize(1);
+  while (node.outputs.size() > 1) node.outputs.pop_back();
 }
 
 struct Rule {
@@ -77,7 +79,8 @@ constexpr Rule rules[] = {
 
 void normalize_opset(Graph& graph) {
   if (graph.opset < oldest_opset || graph.opset > newest_opset)
-    fail_input("opset {} of the default domain is not supported (expected {} to {})", graph.opset, oldest_opset, newest_opset);
+    fail_input("opset {} of the default domain is not supported (expected {} to {})", graph.opset, oldest_opset,
+               newest_opset);
   for (Node& node : graph.nodes) {
     if (!node.domain.empty()) continue;
     for (const Rule& rule : rules)

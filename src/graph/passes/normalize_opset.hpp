@@ -5,8 +5,8 @@
 
 namespace pare {
 
-// Rewrites nodes of older opsets in place: attributes that became inputs, defaults that changed. Throws (exit 3) when the opset
-// is older than 7 or newer than the newest known one, or when a node uses a form that no rule covers.
+// Rewrites nodes of older opsets in place: attributes that became inputs, defaults that changed. Throws (exit 3) when
+// the opset is older than 7 or newer than the newest known one, or when a node uses a form that no rule covers.
 void normalize_opset(Graph& graph);
 
 }  // namespace pare

@@ -1,0 +1,26 @@
+"""Small models for the tests of the command line."""
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+def convolutional(path, odd_op=False, size=28):
+    """Conv(4 filters 3x3) -> Relu -> Flatten -> Gemm(10): half of the Conv's weights are zero."""
+    random = np.random.default_rng(0)
+    filters = random.standard_normal((4, 1, 3, 3)).astype(np.float32)
+    filters[:2] = 0
+    dense = random.standard_normal((10, 4 * (size - 2) ** 2)).astype(np.float32) * 0.02
+    nodes = [helper.make_node("Conv", ["x", "filters"], ["c"], name="conv1"),
+             helper.make_node("Relu", ["c"], ["r"], name="relu1"),
+             helper.make_node("Flatten", ["r"], ["f"], name="flat"),
+             helper.make_node("Gemm", ["f", "dense"], ["y"], name="fc", transB=1)]
+    opsets = [helper.make_opsetid("", 17)]
+    if odd_op:
+        nodes[1] = helper.make_node("Frobnicate", ["c"], ["r"], name="odd", domain="com.example")
+        opsets.append(helper.make_opsetid("com.example", 1))
+    graph = helper.make_graph(
+        nodes, "tiny", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, size, size])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 10])],
+        [numpy_helper.from_array(filters, "filters"), numpy_helper.from_array(dense, "dense")])
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    return str(path)
