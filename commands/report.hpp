@@ -1,4 +1,4 @@
-// The JSON report: one document a command, the same keys for all of them. The keys are a contract; see README.md.
+// The JSON report: one document a command, the same keys for all of them. Scripts depend on the keys.
 #pragma once
 
 #include <optional>

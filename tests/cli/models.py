@@ -24,3 +24,16 @@ def convolutional(path, odd_op=False, size=28):
         [numpy_helper.from_array(filters, "filters"), numpy_helper.from_array(dense, "dense")])
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
     return str(path)
+
+
+def idx_folder(path, count=32, size=28, highest_label=9):
+    """A folder in MNIST's layout with `count` training and as many test images."""
+    random = np.random.default_rng(1)
+    path.mkdir()
+    for part in ("train", "t10k"):
+        images = random.integers(0, 256, (count, size, size), dtype=np.uint8)
+        labels = (np.arange(count) % (highest_label + 1)).astype(np.uint8)
+        for kind, array in (("images-idx3", images), ("labels-idx1", labels)):
+            header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">u4").tobytes()
+            (path / f"{part}-{kind}-ubyte").write_bytes(header + array.tobytes())
+    return str(path)
