@@ -17,8 +17,7 @@ void add_data_options(CLI::App& app, DataOptions& options, DataUse use) {
   add_choice(app, "--split", {"train", "test"}, options.split, "which part of --data");
   if (training) {
     add_text(app, "--val", "PATH", options.val, "validation samples, of the same kind as --data");
-    add_integer(app, "--holdout", at_least_zero, options.holdout,
-                "split off N samples by seed to validate on");
+    add_integer(app, "--holdout", at_least_zero, options.holdout, "split off N samples by seed to validate on");
   }
   add_integer(app, "--limit", at_least_zero, options.limit, "only the first N after a seeded shuffle; 0: all");
   add_real(app, "--scale", above_zero, options.scale, "input = (raw * scale - mean) / std");

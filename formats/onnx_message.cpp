@@ -27,7 +27,7 @@ ByteRope edit_message(const Bytes& message, const std::function<FieldEdit(uint32
     FieldEdit change = edit(reader.tag(), message.part(payload));
     if (change.action == FieldEdit::Action::keep) continue;
     result.append(message.part({kept_from, static_cast<size_t>(field_start - kept_from)}));
-    if (change.action == FieldEdit::Action::replace) result.append(length_delimited(reader.tag(), change.content));
+    result.append(length_delimited(reader.tag(), change.content));
     kept_from = payload.data() + payload.size();
   }
   result.append(message.part({kept_from, static_cast<size_t>(text.data() + text.size() - kept_from)}));

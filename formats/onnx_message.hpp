@@ -9,12 +9,11 @@
 namespace pare {
 
 struct FieldEdit {
-  enum class Action { keep, drop, replace };
+  enum class Action { keep, replace };
   Action action = Action::keep;
   ByteRope content;  // the new payload of a replaced field
 
   static FieldEdit keep() { return {}; }
-  static FieldEdit drop() { return {Action::drop, {}}; }
   static FieldEdit replace(ByteRope content) { return {Action::replace, std::move(content)}; }
 };
 

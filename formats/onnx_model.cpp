@@ -51,7 +51,7 @@ std::pair<std::string, std::string> read_entry(std::string_view message) {
   return entry;
 }
 
-std::string entry_text(const std::string& key, const std::string& value) {
+ByteRope entry_of(const std::string& key, const std::string& value) {
   ByteRope entry;
   for (const auto& [number, text] :
        {std::pair{onnx_proto::StringStringEntry::key, key}, {onnx_proto::StringStringEntry::value, value}}) {
@@ -59,7 +59,7 @@ std::string entry_text(const std::string& key, const std::string& value) {
     content.append(text);
     entry.append(length_delimited(number, content));
   }
-  return std::string(entry.flatten().text());
+  return entry;
 }
 
 // The TensorProto inside a Constant node's `value` attribute, wrapped for the edit; nullopt for every other node.
@@ -203,17 +203,17 @@ ByteRope edit_onnx(const OnnxModel& model, const OnnxEdit& edit) {
     return data ? FieldEdit::replace(with_tensor_data(message, *data)) : FieldEdit::keep();
   };
   return decoding("the model", [&] {
+    std::map<std::string, std::string> added = edit.metadata;
     ByteRope result = edit_message(model.bytes, [&](uint32_t field, const Bytes& payload) {
       if (field == onnx_proto::Model::graph) return FieldEdit::replace(edit_tensors(payload, edit_tensor));
-      if (field == onnx_proto::Model::metadata_props && edit.metadata.contains(read_entry(payload.text()).first))
-        return FieldEdit::drop();
-      return FieldEdit::keep();
+      if (field != onnx_proto::Model::metadata_props) return FieldEdit::keep();
+      const auto found = edit.metadata.find(read_entry(payload.text()).first);
+      if (found == edit.metadata.end()) return FieldEdit::keep();
+      added.erase(found->first);
+      return FieldEdit::replace(entry_of(found->first, found->second));
     });
-    for (const auto& [key, value] : edit.metadata) {
-      ByteRope entry;
-      entry.append(entry_text(key, value));
-      result.append(length_delimited(onnx_proto::Model::metadata_props, entry));
-    }
+    for (const auto& [key, value] : added)
+      result.append(length_delimited(onnx_proto::Model::metadata_props, entry_of(key, value)));
     return result;
   });
 }

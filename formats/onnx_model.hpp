@@ -43,7 +43,7 @@ struct OnnxEdit {
   // Called for each tensor of read_tensors() in its order. nullopt leaves it as it is; bytes become its raw_data, with
   // shape and type as before; empty bytes remove the data (for containers that keep it elsewhere).
   std::function<std::optional<Bytes>(const NamedTensor&)> tensor_data;
-  // metadata_props that are added or replaced.
+  // metadata_props that are replaced where they stand, or added at the end.
   std::map<std::string, std::string> metadata;
 };
 

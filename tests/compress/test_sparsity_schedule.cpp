@@ -1,6 +1,6 @@
-#include "compress/sparsity_schedule.hpp"
-
 #include <doctest/doctest.h>
+
+#include "compress/sparsity_schedule.hpp"
 
 TEST_CASE("sparsity_schedule: cubic follows Zhu and Gupta between its ends") {
   const pare::SparsitySchedule schedule{"cubic", 0.2, 0.8, 10, 110, 10};

@@ -65,7 +65,7 @@ TEST_CASE("random: small bounds reach every value equally often") {
   CHECK(random_below(1, {12, 0}, 5) == 0);
 }
 
-TEST_CASE("random: uniform floats fill [0, 1)") {
+TEST_CASE("random: uniform floats fill the unit interval") {
   std::vector<int64_t> tenths(10);
   for (uint64_t i = 0; i < 50000; ++i) {
     const float value = random_uniform({13, 0}, i);

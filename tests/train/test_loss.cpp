@@ -1,9 +1,9 @@
-#include "src/train/loss.hpp"
-
 #include <cmath>
 
 #include <ATen/ops/tensor.h>
 #include <doctest/doctest.h>
+
+#include "src/train/loss.hpp"
 
 namespace {
 

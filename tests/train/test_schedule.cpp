@@ -1,6 +1,6 @@
-#include "src/train/schedule.hpp"
-
 #include <doctest/doctest.h>
+
+#include "src/train/schedule.hpp"
 
 TEST_CASE("schedule: warm-up rises to the peak, cosine falls to zero") {
   const pare::LearningRate rate{1.0, "cosine", 3, 103};
