@@ -8,8 +8,8 @@ namespace pare::kernels {
 // 2^exponent, exactly; -126 <= exponent <= 127.
 PARE_HD float power_of_two(int exponent) { return bits_float(static_cast<uint32_t>(exponent + 127) << 23); }
 
-// floor(value / 2^exponent). The product with a power of two is exact unless it underflows, and below 2^21 for any value of
-// the range.
+// floor(value / 2^exponent). The product with a power of two is exact unless it underflows, and below 2^21 for any
+// value of the range.
 PARE_HD int32_t grid_index(float value, float inverse_width) {
   const float scaled = value * inverse_width;
   const int32_t truncated = static_cast<int32_t>(scaled);
