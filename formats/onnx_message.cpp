@@ -23,11 +23,12 @@ ByteRope edit_message(const Bytes& message, const std::function<FieldEdit(uint32
       reader.skip();
       continue;
     }
+    const uint32_t number = reader.tag();  // reading the payload forgets it
     const std::string_view payload = payload_of(reader);
-    FieldEdit change = edit(reader.tag(), message.part(payload));
+    FieldEdit change = edit(number, message.part(payload));
     if (change.action == FieldEdit::Action::keep) continue;
     result.append(message.part({kept_from, static_cast<size_t>(field_start - kept_from)}));
-    result.append(length_delimited(reader.tag(), change.content));
+    result.append(length_delimited(number, change.content));
     kept_from = payload.data() + payload.size();
   }
   result.append(message.part({kept_from, static_cast<size_t>(text.data() + text.size() - kept_from)}));

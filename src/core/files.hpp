@@ -53,8 +53,6 @@ class AtomicFile {
 
   void write(std::string_view bytes);
   void commit();
-  // For writers that open by name themselves (HDF5): the temporary name. Writing through it and write() are exclusive.
-  const std::string& temporary_path() const { return temporary_; }
 
  private:
   std::string path_;

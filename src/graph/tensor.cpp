@@ -91,7 +91,7 @@ int64_t element_count(const Shape& shape) {
   int64_t count = 1;
   for (const int64_t dim : shape) {
     if (dim < 0) fail_input("shape {}: has a negative dimension", shape_text(shape));
-    if (dim != 0 && count > (int64_t{1} << 62) / dim)
+    if (dim != 0 && count > (int64_t{1} << 55) / dim)
       fail_input("shape {}: has more elements than memory can hold", shape_text(shape));
     count *= dim;
   }

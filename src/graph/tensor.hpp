@@ -48,7 +48,7 @@ std::string dtype_name(DType dtype);
 int dtype_bits(DType dtype);
 bool is_float(DType dtype);
 
-// Number of elements; 1 for a scalar. Throws (exit 3) on a negative dimension or a product over 2^62.
+// Number of elements; 1 for a scalar. Throws (exit 3) on a negative dimension or a product over 2^55.
 int64_t element_count(const Shape& shape);
 // "3x224x224", "scalar".
 std::string shape_text(const Shape& shape);

@@ -17,7 +17,12 @@ namespace pare {
 at::Tensor inputs_of(const Batch& batch, const Shape& sample_shape, at::Device device) {
   std::vector<int64_t> sizes{batch.size};
   sizes.insert(sizes.end(), sample_shape.begin(), sample_shape.end());
-  return at::from_blob(batch.inputs.data(), sizes, at::kFloat).to(device);
+  if (sizes.size() != 4) return at::from_blob(batch.inputs.data(), sizes, at::kFloat).to(device);
+  // One channel lies the same in both layouts, and only the strides say which is meant: with those of channels_last
+  // every layer behind computes in that layout.
+  if (sizes[1] == 1)
+    return at::from_blob(batch.inputs.data(), sizes, {sizes[2] * sizes[3], 1, sizes[3], 1}, at::kFloat).to(device);
+  return at::from_blob(batch.inputs.data(), sizes, at::kFloat).to(device).contiguous(at::MemoryFormat::ChannelsLast);
 }
 
 at::Tensor labels_of(const Batch& batch, at::Device device) {

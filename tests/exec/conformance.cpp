@@ -1,0 +1,92 @@
+// Runs ONNX conformance cases through the executor: conformance FOLDER. Each sub-folder of FOLDER is a case in the layout of the onnx
+// project's backend tests: model.onnx, input_<i>.pb and output_<i>.pb (TensorProto), tolerances.txt ("rtol atol"). Prints a line a
+// case, "pass NAME", "fail NAME: why" or "skip NAME: why" (an operator that pare does not run, values that are no tensors).
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+
+#include <ATen/ops/allclose.h>
+
+#include "formats/onnx_tensor.hpp"
+#include "formats/protobuf.hpp"
+#include "src/core/error.hpp"
+#include "src/exec/executor.hpp"
+#include "src/exec/tensors.hpp"
+#include "src/graph/op_table.hpp"
+
+namespace pare {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<at::Tensor> read_values(const fs::path& folder, const std::string& prefix) {
+  std::vector<at::Tensor> values;
+  for (int i = 0;; ++i) {
+    const fs::path path = folder / fmt::format("{}_{}.pb", prefix, i);
+    if (!fs::exists(path)) return values;
+    const Bytes bytes = map_file(path.string());
+    values.push_back(to_aten(read_tensor(bytes, bytes.text(), "").tensor));
+  }
+}
+
+// Empty when the case passes.
+std::string difference(const std::vector<at::Tensor>& got, const std::vector<at::Tensor>& expected, double rtol, double atol) {
+  if (got.size() != expected.size()) return fmt::format("{} outputs, expected {}", got.size(), expected.size());
+  for (size_t i = 0; i < got.size(); ++i) {
+    if (got[i].scalar_type() != expected[i].scalar_type())
+      return fmt::format("output {} is {}, expected {}", i, c10::toString(got[i].scalar_type()), c10::toString(expected[i].scalar_type()));
+    if (got[i].sizes() != expected[i].sizes()) return fmt::format("output {} differs in shape", i);
+    if (!at::allclose(got[i].to(at::kDouble), expected[i].to(at::kDouble), rtol, atol, true)) return fmt::format("output {} differs", i);
+  }
+  return "";
+}
+
+bool supported(const Graph& graph) {
+  return std::all_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return find_op(node.domain, node.op) != nullptr; });
+}
+
+std::string run_case(const fs::path& folder) {
+  const Graph graph = read_graph(open_onnx(map_file((folder / "model.onnx").string()), (folder / "model.onnx").string()));
+  if (!supported(graph)) return "skip";
+  double rtol = 0;
+  double atol = 0;
+  std::ifstream((folder / "tolerances.txt").string()) >> rtol >> atol;
+  const auto inputs = read_values(folder, "input");
+  const c10::AutoGradMode no_grad(false);
+  const Parameters parameters(graph, at::kCPU, Training::off);
+  return difference(Executor(graph).run(parameters, inputs, false), read_values(folder, "output"), rtol, atol);
+}
+
+int run_all(const fs::path& root) {
+  std::vector<fs::path> folders;
+  for (const auto& entry : fs::directory_iterator(root))
+    if (entry.is_directory()) folders.push_back(entry.path());
+  std::sort(folders.begin(), folders.end());
+  for (const fs::path& folder : folders) {
+    const std::string name = folder.filename().string();
+    try {
+      const std::string result = run_case(folder);
+      if (result == "skip")
+        std::cout << "skip " << name << ": operator\n";
+      else if (result.empty())
+        std::cout << "pass " << name << "\n";
+      else
+        std::cout << "fail " << name << ": " << result << "\n";
+    } catch (const std::exception& error) {
+      std::cout << "fail " << name << ": " << error.what() << "\n";
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+}  // namespace pare
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: conformance FOLDER\n";
+    return 2;
+  }
+  return pare::run_all(argv[1]);
+}
