@@ -6,6 +6,7 @@
 #include "src/core/error.hpp"
 #include "src/core/threads.hpp"
 #include "src/data/open_data.hpp"
+#include "src/exec/memory.hpp"
 #include "src/graph/op_table.hpp"
 
 namespace pare {
@@ -31,6 +32,7 @@ LoadedModel load_executable(const std::string& path) {
 }
 
 at::Device set_up_device(const ComputeOptions& options, RunContext& context) {
+  keep_freed_memory();
   if (options.threads > 0) {
     set_threads(static_cast<int>(options.threads));
     at::set_num_threads(static_cast<int>(options.threads));

@@ -1,5 +1,7 @@
 #include "src/exec/executor.hpp"
 
+#include <set>
+
 #include <c10/util/Exception.h>
 
 #include "src/core/error.hpp"
@@ -14,6 +16,16 @@ std::string reason(const c10::Error& error) {
   return text.substr(0, text.find('\n'));
 }
 
+// Whether the node may overwrite its input: the only reader of a computed value whose producer does not need it for its
+// gradient.
+bool may_overwrite(const Node& node, const std::map<ValueId, const Node*>& producers, const std::vector<int>& readers) {
+  static const std::set<std::string, std::less<>> forgetful = {"Add", "BatchNormalization", "Conv", "Gemm", "MatMul",
+                                                               "Sub"};
+  if (node.op != "Relu" || readers[static_cast<size_t>(node.inputs[0])] != 1) return false;
+  const auto producer = producers.find(node.inputs[0]);
+  return producer != producers.end() && producer->second->domain.empty() && forgetful.contains(producer->second->op);
+}
+
 }  // namespace
 
 Executor::Executor(const Graph& graph) {
@@ -21,9 +33,18 @@ Executor::Executor(const Graph& graph) {
   Graph shaped = graph;
   infer_shapes(shaped);
   std::vector<int64_t> last_reader(graph.values.size(), -1);
+  std::vector<int> readers(graph.values.size(), 0);
+  std::map<ValueId, const Node*> producers;
+  for (const Node& node : shaped.nodes) {
+    for (const ValueId input : node.inputs)
+      if (input != no_value) ++readers[static_cast<size_t>(input)];
+    for (const ValueId output : node.outputs) producers[output] = &node;
+  }
+  for (const Port& output : graph.outputs) ++readers[static_cast<size_t>(output.value)];
   for (size_t i = 0; i < shaped.nodes.size(); ++i) {
     const Node& node = shaped.nodes[i];
-    steps_.push_back({make_step({shaped, node}), node.label(), node.inputs, node.outputs, {}});
+    Step step = may_overwrite(node, producers, readers) ? ops::relu_in_place() : make_step({shaped, node});
+    steps_.push_back({std::move(step), node.label(), node.inputs, node.outputs, {}});
     for (const ValueId input : node.inputs)
       if (input != no_value) last_reader[static_cast<size_t>(input)] = static_cast<int64_t>(i);
   }

@@ -39,5 +39,8 @@ namespace ops {
 #include "src/graph/op_list.def"
 #undef PARE_OP
 
+// Relu that overwrites its input.
+Step relu_in_place();
+
 }  // namespace ops
 }  // namespace pare

@@ -57,6 +57,12 @@ Step softmax_with(const Site& site, at::Tensor (*function)(const at::Tensor&, in
 Step relu(const Site&) {
   return unary([](const at::Tensor& x) { return at::relu(x); });
 }
+Step relu_in_place() {
+  return [](const Call& call) {
+    at::Tensor x = call.in[0];
+    call.out[0] = at::relu_(x);
+  };
+}
 Step sigmoid(const Site&) {
   return unary([](const at::Tensor& x) { return at::sigmoid(x); });
 }

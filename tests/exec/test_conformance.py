@@ -13,7 +13,19 @@ from onnx.backend.test.case.node import collect_testcases
 CACHE = pathlib.Path(os.environ.get("PARE_CACHE", pathlib.Path.home() / ".cache" / "pare")) / f"onnx-node-cases-{onnx.__version__}"
 RUNNER = pathlib.Path(os.environ["PARE"]).parent / "tests" / "conformance"
 
-listed = {}
+# By the beginning of the case's name.
+listed = {
+    **{f"test_{op}_uint{bits}": "ATen does not calculate with this type" for op in ("add", "sub", "mul", "div") for bits in (16, 32, 64)},
+    "test_pow_types_float32_uint": "ATen does not calculate with this type",
+    "test_averagepool_2d_dilations": "dilated averages are not supported",
+    "test_averagepool_3d_dilations": "dilated averages are not supported",
+    "test_batchnorm_epsilon_training_mode": "whether statistics are trained is --batch-norm, not the file",
+    "test_batchnorm_example_training_mode": "whether statistics are trained is --batch-norm, not the file",
+    "test_dropout_default_mask": "the mask output is not supported",
+    "test_maxpool_with_argmax_2d_precomputed": "the indices output is not supported",
+    "test_not_": "opset 1",
+    "test_training_dropout": "files are inference graphs: Dropout passes its input on",
+}
 
 
 def dump(case, folder):
@@ -47,11 +59,12 @@ class Conformance(unittest.TestCase):
         passed = [line for line in lines if line.startswith("pass ")]
         failed = [line for line in lines if line.startswith("fail ")]
         skipped = [line for line in lines if line.startswith("skip ")]
-        unexpected = [line for line in failed if line.split()[1].rstrip(":") not in listed]
+        names = [line.split()[1].rstrip(":") for line in failed]
+        unexpected = [line for line, name in zip(failed, names) if not name.startswith(tuple(listed))]
         print(f"{len(passed)} passed, {len(failed)} listed, {len(skipped)} not applicable")
         self.assertEqual(unexpected, [])
-        self.assertEqual(len(failed), len(listed), "a listed case passes: take it off the list")
-        self.assertGreater(len(passed), 150)
+        self.assertEqual([start for start in listed if not any(name.startswith(start) for name in names)], [], "listed, but passes")
+        self.assertGreaterEqual(len(passed), 238)
 
 
 if __name__ == "__main__":
