@@ -15,10 +15,13 @@ namespace {
 
 constexpr int64_t evaluation_batch = 500;
 
-// The file that the lineage names as the first ancestor, looked for beside the model; empty when it is not there.
+// The file that the first compression step of the lineage started from, looked for beside the model; the model itself
+// when it was only trained so far; empty when the file is not there.
 std::string find_original(const Model& model) {
-  if (model.lineage.empty()) return model.path;
-  const std::string wanted = model.lineage.front().value("from", "");
+  const auto step = std::find_if(model.lineage.begin(), model.lineage.end(),
+                                 [](const Json& entry) { return entry.value("command", "") != "distill"; });
+  if (step == model.lineage.end()) return model.path;
+  const std::string wanted = step->value("from", "");
   auto folder = std::filesystem::path(model.path).parent_path();
   if (folder.empty()) folder = ".";
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {

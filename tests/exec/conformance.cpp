@@ -1,6 +1,7 @@
-// Runs ONNX conformance cases through the executor: conformance FOLDER. Each sub-folder of FOLDER is a case in the layout of the onnx
-// project's backend tests: model.onnx, input_<i>.pb and output_<i>.pb (TensorProto), tolerances.txt ("rtol atol"). Prints a line a
-// case, "pass NAME", "fail NAME: why" or "skip NAME: why" (an operator that pare does not run, values that are no tensors).
+// Runs ONNX conformance cases through the executor: conformance FOLDER. Each sub-folder of FOLDER is a case in the
+// layout of the onnx project's backend tests: model.onnx, input_<i>.pb and output_<i>.pb (TensorProto), tolerances.txt
+// ("rtol atol"). Prints a line a case, "pass NAME", "fail NAME: why" or "skip NAME: why" (an operator that pare does
+// not run, values that are no tensors).
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -31,23 +32,28 @@ std::vector<at::Tensor> read_values(const fs::path& folder, const std::string& p
 }
 
 // Empty when the case passes.
-std::string difference(const std::vector<at::Tensor>& got, const std::vector<at::Tensor>& expected, double rtol, double atol) {
+std::string difference(const std::vector<at::Tensor>& got, const std::vector<at::Tensor>& expected, double rtol,
+                       double atol) {
   if (got.size() != expected.size()) return fmt::format("{} outputs, expected {}", got.size(), expected.size());
   for (size_t i = 0; i < got.size(); ++i) {
     if (got[i].scalar_type() != expected[i].scalar_type())
-      return fmt::format("output {} is {}, expected {}", i, c10::toString(got[i].scalar_type()), c10::toString(expected[i].scalar_type()));
+      return fmt::format("output {} is {}, expected {}", i, c10::toString(got[i].scalar_type()),
+                         c10::toString(expected[i].scalar_type()));
     if (got[i].sizes() != expected[i].sizes()) return fmt::format("output {} differs in shape", i);
-    if (!at::allclose(got[i].to(at::kDouble), expected[i].to(at::kDouble), rtol, atol, true)) return fmt::format("output {} differs", i);
+    if (!at::allclose(got[i].to(at::kDouble), expected[i].to(at::kDouble), rtol, atol, true))
+      return fmt::format("output {} differs", i);
   }
   return "";
 }
 
 bool supported(const Graph& graph) {
-  return std::all_of(graph.nodes.begin(), graph.nodes.end(), [](const Node& node) { return find_op(node.domain, node.op) != nullptr; });
+  return std::all_of(graph.nodes.begin(), graph.nodes.end(),
+                     [](const Node& node) { return find_op(node.domain, node.op) != nullptr; });
 }
 
 std::string run_case(const fs::path& folder) {
-  const Graph graph = read_graph(open_onnx(map_file((folder / "model.onnx").string()), (folder / "model.onnx").string()));
+  const Graph graph =
+      read_graph(open_onnx(map_file((folder / "model.onnx").string()), (folder / "model.onnx").string()));
   if (!supported(graph)) return "skip";
   double rtol = 0;
   double atol = 0;
@@ -67,12 +73,9 @@ int run_all(const fs::path& root) {
     const std::string name = folder.filename().string();
     try {
       const std::string result = run_case(folder);
-      if (result == "skip")
-        std::cout << "skip " << name << ": operator\n";
-      else if (result.empty())
-        std::cout << "pass " << name << "\n";
-      else
-        std::cout << "fail " << name << ": " << result << "\n";
+      if (result == "skip") std::cout << "skip " << name << ": operator\n";
+      else if (result.empty()) std::cout << "pass " << name << "\n";
+      else std::cout << "fail " << name << ": " << result << "\n";
     } catch (const std::exception& error) {
       std::cout << "fail " << name << ": " << error.what() << "\n";
     }
