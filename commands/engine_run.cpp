@@ -8,6 +8,7 @@
 #include "src/data/open_data.hpp"
 #include "src/exec/memory.hpp"
 #include "src/graph/op_table.hpp"
+#include "src/graph/passes/fold_batch_normalization.hpp"
 
 namespace pare {
 namespace {
@@ -88,10 +89,18 @@ Evaluation evaluate_samples(const Executor& executor, const Parameters& paramete
   return result;
 }
 
+Graph inference_graph(const Graph& graph) {
+  Graph inference = graph;
+  fold_batch_normalization(inference);
+  verify(inference);
+  return inference;
+}
+
 Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options, int64_t batch,
                             at::Device device) {
-  const Executor executor(graph);
-  const Parameters parameters(graph, device, Training::off);
+  const Graph inference = inference_graph(graph);
+  const Executor executor(inference);
+  const Parameters parameters(inference, device, Training::off);
   return evaluate_samples(executor, parameters, dataset, options, batch, device);
 }
 

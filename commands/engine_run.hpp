@@ -32,6 +32,9 @@ DatasetPtr find_samples(const DataOptions& options, const std::string& path, con
 // that the model has one input, and labels against the first output's classes.
 void check_fits(const Graph& graph, const Dataset& dataset);
 
+// The graph as it runs without gradients: batch normalizations are folded.
+Graph inference_graph(const Graph& graph);
+
 Preprocess preprocess_of(const DataOptions& options);
 
 // Outputs of a model for all samples in order, with the labels' metrics.

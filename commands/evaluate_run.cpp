@@ -42,8 +42,9 @@ Latency time_model(const Graph& graph, int64_t batch, at::Device device) {
   constexpr size_t least_runs = 20;
   constexpr double least_seconds = 0.5;
   const c10::AutoGradMode no_grad(false);
-  const Executor executor(graph);
-  const Parameters parameters(graph, device, Training::off);
+  const Graph inference = inference_graph(graph);
+  const Executor executor(inference);
+  const Parameters parameters(inference, device, Training::off);
   const auto inputs = synthetic_inputs(graph, batch, device);
   for (int i = 0; i < warm_up; ++i) executor.run(parameters, inputs, false);
   std::vector<double> times;

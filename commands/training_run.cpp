@@ -83,8 +83,9 @@ void TrainingRun::open_teacher() {
   }
   teacher_model_ = load_executable(path);
   with_context(path, [&] { check_fits(teacher_model_->graph, *train_); });
-  teacher_executor_.emplace(teacher_model_->graph);
-  teacher_parameters_.emplace(teacher_model_->graph, device_, Training::off);
+  const Graph inference = inference_graph(teacher_model_->graph);
+  teacher_executor_.emplace(inference);
+  teacher_parameters_.emplace(inference, device_, Training::off);
 }
 
 Metrics TrainingRun::measure_before() const {

@@ -36,13 +36,13 @@ void unpack(const Bytes& data, const std::map<std::string, at::Tensor>& tensors)
   if (offset != data.size()) fail_input("checkpoint: holds {} bytes of tensors (expected {})", data.size(), offset);
 }
 
-void check_settings(const Json& stored, const Json& wanted, const std::string& path) {
+void check_settings(const Json& stored, const Json& wanted) {
   for (const auto& [key, value] : wanted.items())
     if (!stored.contains(key) || stored[key] != value)
       fail_usage(
-          "{}: belongs to a run with other settings: {} (got {}, expected {}); give --no-resume to start anew, or "
+          "belongs to a run with other settings: {} (got {}, expected {}); give --no-resume to start anew, or "
           "another --run-dir",
-          path, key, value.dump(), stored.contains(key) ? stored[key].dump() : "nothing");
+          key, value.dump(), stored.contains(key) ? stored[key].dump() : "nothing");
 }
 
 }  // namespace
@@ -63,7 +63,7 @@ void load_checkpoint(Checkpoint& checkpoint, const std::string& path) {
   const Hdf5Group root = Hdf5File::open(path).root();
   with_context(path, [&] {
     if (!root.has_attribute("format") || root.attribute("format") != format_name) fail_input("is not a checkpoint");
-    check_settings(Json::parse(root.read_text("settings")), checkpoint.settings, path);
+    check_settings(Json::parse(root.read_text("settings")), checkpoint.settings);
     checkpoint.state = Json::parse(root.read_text("state"));
     unpack(root.read_bytes("tensors"), checkpoint.tensors);
   });

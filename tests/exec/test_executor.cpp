@@ -1,4 +1,5 @@
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/allclose.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/sum.h>
@@ -6,6 +7,7 @@
 
 #include "src/core/error.hpp"
 #include "src/exec/executor.hpp"
+#include "src/graph/passes/fold_batch_normalization.hpp"
 #include "tests/support/graph_builder.hpp"
 
 using namespace pare;
@@ -75,6 +77,19 @@ TEST_CASE("executor: training mode moves the running statistics, evaluation does
   CHECK(mean.equal(before));
   executor.run(parameters, {&x, 1}, true);
   CHECK_FALSE(mean.equal(before));
+}
+
+TEST_CASE("executor: folded batch normalizations give the same outputs") {
+  const Graph graph = test::small_cnn();
+  Graph folded = graph;
+  CHECK(fold_batch_normalization(folded) == 1);
+  CHECK(folded.nodes.size() == graph.nodes.size() - 1);
+  CHECK_NOTHROW(verify(folded));
+  const at::Tensor x = samples(4);
+  const auto outputs = [&](const Graph& g) {
+    return Executor(g).run(Parameters(g, at::kCPU, Training::off), {&x, 1}, false).at(0);
+  };
+  CHECK(at::allclose(outputs(graph), outputs(folded), 1e-5, 1e-6));
 }
 
 TEST_CASE("executor: a graph without a runnable operator is refused by name") {
