@@ -23,6 +23,7 @@ std::string plan_text(const DistillOptions& options, const TrainingRun& run, int
   table.add({"initial weights", options.init});
   table.add({"teacher", options.teacher.teacher});
   table.add({"training steps", count_text(run.steps())});
+  table.add({"memory for training", "about " + bytes_text(run.estimated_bytes())});
   return table.text();
 }
 
@@ -37,7 +38,7 @@ ExitCode run_distill(const DistillOptions& options, RunContext& context) {
       {"distill", options.training, options.teacher, options.data, options.compute, options.resume, options.output},
       std::move(loaded), device, context);
   if (options.output.dry_run) {
-    context.report.plan = {{"parameters", parameters}, {"steps", run.steps()}};
+    context.report.plan = {{"parameters", parameters}, {"steps", run.steps()}, {"peak_bytes", run.estimated_bytes()}};
     context.print(plan_text(options, run, parameters));
     return ExitCode::ok;
   }

@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "commands/model_summary.hpp"
 #include "commands/prune.hpp"
 #include "commands/training_run.hpp"
@@ -37,15 +39,38 @@ Json lineage_of(const PruneOptions& options) {
             {"seed", options.compute.seed}}}};
 }
 
-std::string plan_text(const PruneOptions& options, const TrainingRun& run, const Pruner& pruner) {
+// What the options come to, before any work.
+struct Plan {
+  int64_t weights = 0;
+  int64_t zeros = 0;
+  int64_t steps = 0;
+  int64_t bytes_before = 0;
+  int64_t bytes_after = 0;  // of the HDF5 file, without its container: a bit a weight and the values that are kept
+  int64_t peak_bytes = 0;
+};
+
+Plan plan_of(const PruneOptions& options, const TrainingRun& run, const Pruner& pruner) {
+  Plan plan;
+  plan.weights = pruner.selected_elements();
+  plan.zeros = static_cast<int64_t>(std::ceil(static_cast<double>(plan.weights) * options.sparsity - 1e-9));
+  plan.steps = run.steps();
+  plan.bytes_before = static_cast<int64_t>(run.student().model.file_bytes);
+  plan.bytes_after = plan.bytes_before - 4 * plan.zeros + plan.weights / 8;
+  plan.peak_bytes = run.estimated_bytes();
+  return plan;
+}
+
+std::string plan_text(const PruneOptions& options, const Plan& plan) {
   Table table({"plan", ""});
-  table.add({"weights to prune", count_text(pruner.selected_elements())});
-  table.add({"of these zero afterwards",
-             count_text(static_cast<int64_t>(static_cast<double>(pruner.selected_elements()) * options.sparsity))});
+  table.add({"weights to prune", count_text(plan.weights)});
+  table.add({"zero afterwards", count_text(plan.zeros)});
   table.add({"importance", fmt::format("{}, average {}", options.importance, options.average)});
   table.add({"schedule", fmt::format("{}, {} scope", options.schedule, options.scope)});
-  table.add({"training steps", count_text(run.steps())});
-  table.add({"file size before", bytes_text(static_cast<int64_t>(run.student().model.file_bytes))});
+  table.add({"training steps", count_text(plan.steps)});
+  table.add({"size before", bytes_text(plan.bytes_before)});
+  table.add({"size after, .onnx", bytes_text(plan.bytes_before)});
+  table.add({"size after, .h5", "about " + bytes_text(plan.bytes_after)});
+  table.add({"memory for training", "about " + bytes_text(plan.peak_bytes)});
   return table.text();
 }
 
@@ -85,9 +110,12 @@ ExitCode run_prune(const PruneOptions& options, RunContext& context) {
     fail_usage("--sparsity {}: the selected weights are {:.4f} sparse already; give more", options.sparsity, initial);
   pruner.set_schedule(schedule_of(options, run.steps(), initial));
   if (options.output.dry_run) {
-    context.report.plan = {
-        {"weights", pruner.selected_elements()}, {"sparsity", options.sparsity}, {"steps", run.steps()}};
-    context.print(plan_text(options, run, pruner));
+    const Plan plan = plan_of(options, run, pruner);
+    context.report.plan = {{"weights", plan.weights},           {"zeros", plan.zeros},
+                           {"sparsity", options.sparsity},      {"steps", plan.steps},
+                           {"bytes_before", plan.bytes_before}, {"bytes_after", plan.bytes_after},
+                           {"peak_bytes", plan.peak_bytes}};
+    context.print(plan_text(options, plan));
     return ExitCode::ok;
   }
   const Metrics before = run.measure_before();

@@ -92,6 +92,12 @@ Metrics TrainingRun::measure_before() const {
   return evaluate_samples(student_.graph, *final_, request_.data, evaluation_batch, device_).metrics;
 }
 
+int64_t TrainingRun::estimated_bytes() const {
+  const GraphCost cost = graph_cost(student_.graph);
+  constexpr int64_t float_bytes = 4;
+  return float_bytes * (2 * cost.activations * request_.training.batch + 4 * cost.parameters);
+}
+
 Json TrainingRun::run_settings() const {
   Json settings = {
       {"command", request_.command}, {"model", student_.model.sha256}, {"steps", steps_}, {"samples", train_->size()}};

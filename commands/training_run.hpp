@@ -29,6 +29,9 @@ class TrainingRun {
   Optimizer& optimizer() { return optimizer_; }
   int64_t steps() const { return steps_; }
   at::Device device() const { return device_; }
+  // What training will take beside the program and the data, about: activations and their gradients of one batch,
+  // weights with gradients and moments.
+  int64_t estimated_bytes() const;
 
   // Metrics of the model as it was given, on the data of the final measurement.
   Metrics measure_before() const;

@@ -1,5 +1,7 @@
 #include "src/graph/cost.hpp"
 
+#include <algorithm>
+
 #include "src/graph/shape_rules.hpp"
 
 namespace pare {
@@ -63,6 +65,8 @@ GraphCost graph_cost(const Graph& graph) {
       if (input != no_value && graph.value(input).constant && is_float(graph.value(input).constant->dtype))
         row.parameters += graph.value(input).constant->elements();
     if (row.macs > 0) cost.macs += row.macs;
+    for (const ValueId output : node.outputs)
+      if (output != no_value) cost.activations += std::max<int64_t>(0, known_elements(sized.value(output).shape));
     cost.nodes.push_back(row);
   }
   return cost;

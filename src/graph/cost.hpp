@@ -18,6 +18,7 @@ struct GraphCost {
   int64_t weights = 0;          // elements of float constants of rank >= 2: what pruning works on
   int64_t weights_nonzero = 0;  // of these
   int64_t macs = 0;             // sum over nodes with known sizes, one sample
+  int64_t activations = 0;      // elements of all node outputs with known sizes, one sample
   std::vector<NodeCost> nodes;  // in graph order; pointers into the graph
 
   // Share of zeros among the weights; 0 without weights.
