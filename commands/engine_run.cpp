@@ -84,8 +84,8 @@ Evaluation evaluate_samples(const Executor& executor, const Parameters& paramete
   config.preprocess = preprocess_of(options);
   Loader loader(dataset, config);
   Evaluation result;
-  result.logits = predict(executor, parameters, loader, dataset.sample_shape(), device);
-  if (dataset.labelled()) result.metrics = measure(result.logits, labels_of(dataset));
+  result.outputs = predict(executor, parameters, loader, dataset.sample_shape(), device);
+  if (dataset.labelled()) result.metrics = measure(result.outputs.front(), labels_of(dataset));
   return result;
 }
 

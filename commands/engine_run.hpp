@@ -39,7 +39,7 @@ Preprocess preprocess_of(const DataOptions& options);
 
 // Outputs of a model for all samples in order, with the labels' metrics.
 struct Evaluation {
-  at::Tensor logits;
+  std::vector<at::Tensor> outputs;  // in the order of Graph::outputs; the first holds the logits
   Metrics metrics;
 };
 Evaluation evaluate_samples(const Executor& executor, const Parameters& parameters, const Dataset& dataset,

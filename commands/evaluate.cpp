@@ -3,6 +3,7 @@
 #include <CLI/App.hpp>
 
 #include "commands/option_kinds.hpp"
+#include "src/core/files.hpp"
 
 namespace pare {
 
@@ -30,6 +31,10 @@ void check(const EvaluateOptions& options) {
   check_exists("MODEL", options.model, true);
   if (!options.against.empty()) check_exists("--against", options.against, true);
   check_data_options(options.data);
+  if (options.save_outputs.empty()) return;
+  if (options.data.data.empty()) fail_usage("--save-outputs: needs samples; give --data");
+  if (!options.save_outputs.ends_with(".npz")) fail_usage("--save-outputs: {} is no .npz", options.save_outputs);
+  check_output(options.save_outputs, options.force);
 }
 
 }  // namespace
@@ -42,6 +47,8 @@ CommandLine add_evaluate(CLI::App& app) {
   add_text(app, "--against", "BASE", options->against, "also compare with this model");
   add_integer(app, "--batch", {1, 1 << 24}, options->batch, "samples at once for the metrics");
   add_choice(app, "--runtime", {"pare"}, options->runtime, "what runs the model");
+  add_text(app, "--save-outputs", "FILE.npz", options->save_outputs, "write every output over the data, by name");
+  add_flag(app, "--force", options->force, "replace an existing FILE.npz");
   add_flag(app, "--latency", options->latency, "time the model");
   add_integers(app, "--batch-sizes", {1, 1 << 24}, options->batch_sizes, "batch sizes to time; gates see the first");
   add_data_options(app, options->data, DataUse::evaluation);

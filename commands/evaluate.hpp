@@ -19,6 +19,8 @@ struct EvaluateOptions {
   DataOptions data;
   int64_t batch = 256;
   std::string runtime = "pare";
+  std::string save_outputs;  // .npz; empty: none
+  bool force = false;        // replaces it
   bool latency = false;
   std::vector<int64_t> batch_sizes = {1};  // of --latency
   ComputeOptions compute;

@@ -10,6 +10,7 @@
 #include "commands/model_summary.hpp"
 #include "src/core/error.hpp"
 #include "src/core/table.hpp"
+#include "src/data/npz.hpp"
 #include "src/exec/tensors.hpp"
 
 namespace pare {
@@ -107,6 +108,7 @@ class Evaluator {
       metrics["top5"] = own.metrics.top5;
       metrics["loss"] = own.metrics.loss;
     }
+    if (!options_.save_outputs.empty()) save(own.outputs);
     if (!baseline_) return;
     with_context(options_.against, [&] { check_fits(baseline_->graph, *dataset); });
     const Evaluation base = evaluate_samples(baseline_->graph, *dataset, options_.data, options_.batch, device_);
@@ -114,7 +116,16 @@ class Evaluator {
       metrics["accuracy_before"] = base.metrics.accuracy;
       metrics["accuracy_drop"] = base.metrics.accuracy - own.metrics.accuracy;
     }
-    metrics["agreement"] = agreement(own.logits, base.logits);
+    metrics["agreement"] = agreement(own.outputs.front(), base.outputs.front());
+  }
+
+  void save(const std::vector<at::Tensor>& outputs) const {
+    std::vector<NamedTensor> named;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const Value& value = model_.graph.value(model_.graph.outputs[i].value);
+      named.push_back({value.name, from_aten(outputs[i], dtype_of(outputs[i].scalar_type()))});
+    }
+    save_npz(named, options_.save_outputs);
   }
 
   void measure_latency() {

@@ -15,7 +15,7 @@ struct PruneOptions {
   double sparsity = 0;  // in (0, 1); required
   std::string structure = "weight";
   std::string importance = "taylor";  // magnitude | taylor | fisher
-  double average = 0.9;               // decay of the moving average of scores, in [0, 1); 0: the last batch alone
+  double average = 0.99;              // decay of the moving average of scores, in [0, 1); 0: the last batch alone
   std::string scope = "global";       // global | layer
   std::string schedule = "cubic";     // one-shot | cubic
   int64_t prune_steps = 0;            // training steps over which sparsity rises; 0: the first half of the training

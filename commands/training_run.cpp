@@ -187,9 +187,9 @@ void TrainingRun::write(const std::vector<std::string>& masked, Json lineage, co
   for (const WrittenFile& file : files) {
     const LoadedModel written = load_executable(file.path);
     const Evaluation evaluation = evaluate_samples(written.graph, *final_, request_.data, evaluation_batch, device_);
-    if (logits.defined() && !evaluation.logits.equal(logits))
+    if (logits.defined() && !evaluation.outputs.front().equal(logits))
       fail_run("{}: gives other outputs than {}", file.path, files.front().path);
-    logits = evaluation.logits;
+    logits = evaluation.outputs.front();
     metrics = evaluation.metrics;
     if (&file == &files.front()) context_.report.result = result_json(graph_cost(written.graph), files);
   }

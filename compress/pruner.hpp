@@ -10,7 +10,7 @@ namespace pare {
 
 struct PruneConfig {
   kernels::Importance importance = kernels::Importance::taylor;
-  double average = 0.9;          // decay of the moving average of scores, in [0, 1)
+  double average = 0.99;         // decay of the moving average of scores, in [0, 1)
   std::string scope = "global";  // global: one threshold for all weights; layer: the same sparsity in each
 };
 

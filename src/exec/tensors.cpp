@@ -9,31 +9,27 @@
 
 namespace pare {
 
+namespace {
+
+constexpr std::pair<DType, at::ScalarType> types[] = {
+    {DType::float32, at::kFloat},     {DType::float64, at::kDouble}, {DType::float16, at::kHalf},
+    {DType::bfloat16, at::kBFloat16}, {DType::int64, at::kLong},     {DType::int32, at::kInt},
+    {DType::int16, at::kShort},       {DType::int8, at::kChar},      {DType::uint8, at::kByte},
+    {DType::boolean, at::kBool},
+};
+
+}  // namespace
+
 at::ScalarType scalar_type_of(DType dtype) {
-  switch (dtype) {
-    case DType::float32:
-      return at::kFloat;
-    case DType::float64:
-      return at::kDouble;
-    case DType::float16:
-      return at::kHalf;
-    case DType::bfloat16:
-      return at::kBFloat16;
-    case DType::int64:
-      return at::kLong;
-    case DType::int32:
-      return at::kInt;
-    case DType::int16:
-      return at::kShort;
-    case DType::int8:
-      return at::kChar;
-    case DType::uint8:
-      return at::kByte;
-    case DType::boolean:
-      return at::kBool;
-    default:
-      fail_input("element type {} cannot be executed", dtype_name(dtype));
-  }
+  for (const auto& [onnx, aten] : types)
+    if (onnx == dtype) return aten;
+  fail_input("element type {} cannot be executed", dtype_name(dtype));
+}
+
+DType dtype_of(at::ScalarType type) {
+  for (const auto& [onnx, aten] : types)
+    if (aten == type) return onnx;
+  fail_run("ATen's type {} has no counterpart in ONNX", c10::toString(type));
 }
 
 at::Tensor to_aten(const Tensor& tensor) {

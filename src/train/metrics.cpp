@@ -37,16 +37,25 @@ at::Tensor labels_of(const Dataset& dataset) {
   return labels;
 }
 
-at::Tensor predict(const Executor& executor, const Parameters& parameters, Loader& loader, const Shape& sample_shape,
-                   at::Device device) {
+std::vector<at::Tensor> predict(const Executor& executor, const Parameters& parameters, Loader& loader,
+                                const Shape& sample_shape, at::Device device) {
   const c10::AutoGradMode no_grad(false);
-  std::vector<at::Tensor> outputs;
+  std::vector<std::vector<at::Tensor>> batches;  // by output
   loader.start(0);
   while (const Batch* batch = loader.next()) {
     const at::Tensor inputs = inputs_of(*batch, sample_shape, device);
-    outputs.push_back(executor.run(parameters, {&inputs, 1}, false).at(0).to(at::kCPU, at::kFloat).contiguous());
+    const std::vector<at::Tensor> outputs = executor.run(parameters, {&inputs, 1}, false);
+    batches.resize(outputs.size());
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      if (outputs[i].dim() == 0 || outputs[i].size(0) != batch->size)
+        fail_input("output {} has no batch dimension (got shape {}, batch {})", i, shape_text(outputs[i].sizes().vec()),
+                   batch->size);
+      batches[i].push_back(outputs[i].to(at::kCPU).contiguous());
+    }
   }
-  return at::cat(outputs);
+  std::vector<at::Tensor> whole;
+  for (const auto& parts : batches) whole.push_back(at::cat(parts));
+  return whole;
 }
 
 Metrics measure(const at::Tensor& logits, const at::Tensor& labels) {

@@ -18,9 +18,10 @@ at::Tensor inputs_of(const Batch& batch, const Shape& sample_shape, at::Device d
 // A batch's labels on the device; undefined when there are none.
 at::Tensor labels_of(const Batch& batch, at::Device device);
 
-// The first output [N, K] for every sample in the loader's order, concatenated on the CPU as fp32. No gradients.
-at::Tensor predict(const Executor& executor, const Parameters& parameters, Loader& loader, const Shape& sample_shape,
-                   at::Device device);
+// Every output for every sample in the loader's order, concatenated over the batches on the CPU. No gradients. Throws
+// (exit 3) for an output without a batch dimension.
+std::vector<at::Tensor> predict(const Executor& executor, const Parameters& parameters, Loader& loader,
+                                const Shape& sample_shape, at::Device device);
 
 // Metrics of logits [N, K] against the loader's data set order of labels.
 Metrics measure(const at::Tensor& logits, const at::Tensor& labels);

@@ -74,6 +74,21 @@ class Line(unittest.TestCase):
     def test_evaluate_agrees_with_onnx_runtime(self):
         self.same_as_runtime(report("evaluate", MODEL, "--data", DATA)["metrics"], MODEL)
 
+    def test_outputs_equal_those_of_onnx_runtime(self):
+        saved = self.folder / "outputs.npz"
+        pare("evaluate", MODEL, "--data", DATA, "--save-outputs", saved, "-q")
+        with numpy.load(saved) as arrays:
+            self.assertEqual(arrays.files, ["logits"])
+            logits = arrays["logits"]
+        self.assertEqual(logits.dtype, numpy.float32)
+        self.assertLessEqual(numpy.abs(logits - runtime_logits(MODEL, self.images)).max(), 1e-4)
+        pare("evaluate", MODEL, "--data", DATA, "--save-outputs", saved, "-q", code=2)
+
+    def test_bf16_trains(self):
+        out = self.folder / "bf16.onnx"
+        pare("prune", MODEL, "--data", DATA, "--sparsity", "0.5", "--steps", "8", "--limit", "2000", "--precision", "bf16", "-o", out, "-q")
+        onnx.checker.check_model(onnx.load(out))
+
     def test_prune_writes_what_it_reports(self):
         onnx_file, hdf5_file, back = (self.folder / name for name in ("small.onnx", "small.h5", "back.onnx"))
         data = ["--data", DATA, "--limit", "1280", "--device", "cpu", "--epochs", "2", "--sparsity", "0.8"]
