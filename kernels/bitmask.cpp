@@ -10,16 +10,20 @@ namespace pare::kernels {
 namespace {
 
 // Eight bytes of 0 or 1 to eight bits, the first byte lowest: the product gathers bit 8 i at bit 56 + i.
-uint8_t pack_word(const uint8_t* mask) {
-  uint64_t word;
-  memcpy(&word, mask, sizeof word);
-  return static_cast<uint8_t>((word * 0x0102040810204080u) >> 56);
+PARE_SIMD void pack_words(const uint8_t* mask, int64_t words, uint8_t* bits) {
+  for (int64_t w = 0; w < words; ++w) {
+    uint64_t word;
+    memcpy(&word, mask + 8 * w, sizeof word);
+    bits[w] = static_cast<uint8_t>((word * 0x0102040810204080u) >> 56);
+  }
 }
 
-void unpack_word(uint8_t bits, uint8_t* mask) {
-  const uint64_t spread = (bits * 0x0101010101010101u) & 0x8040201008040201u;
-  const uint64_t word = ((spread + 0x7f7f7f7f7f7f7f7fu) >> 7) & 0x0101010101010101u;
-  memcpy(mask, &word, sizeof word);
+PARE_SIMD void unpack_words(const uint8_t* bits, int64_t words, uint8_t* mask) {
+  for (int64_t w = 0; w < words; ++w) {
+    const uint64_t spread = (bits[w] * 0x0101010101010101u) & 0x8040201008040201u;
+    const uint64_t word = ((spread + 0x7f7f7f7f7f7f7f7fu) >> 7) & 0x0101010101010101u;
+    memcpy(mask + 8 * w, &word, sizeof word);
+  }
 }
 
 // Ones among the bits [begin, end) of one block; begin is a multiple of 8.
@@ -54,22 +58,44 @@ void nonzero_block(const Element* values, int64_t begin, int64_t end, uint8_t* b
   }
 }
 
+// The byte of bits of elements [i, i + 8), of which those from `end` on count as zeros.
+uint32_t bits_at(const uint8_t* bits, int64_t i, int64_t end) {
+  return end - i < 8 ? bits[i / 8] & ((1u << (end - i)) - 1) : bits[i / 8];
+}
+
+// Random bits would mispredict a branch for most kept elements, so all eight of a byte are stored or loaded, and the
+// place in the compact array moves on by the bit. Near the end of the compact range, where that would touch memory
+// beyond it, bits are taken one by one.
 template <class Element>
-void gather_block(const Element* values, int64_t begin, int64_t end, const uint8_t* bits, Element* kept) {
+void gather_block(const Element* values, int64_t begin, int64_t end, const uint8_t* bits, Element* kept,
+                  Element* kept_end) {
   for (int64_t i = begin; i < end; i += 8) {
-    uint32_t byte = bits[i / 8];
-    if (end - i < 8) byte &= (1u << (end - i)) - 1;
-    for (; byte != 0; byte &= byte - 1) *kept++ = values[i + std::countr_zero(byte)];
+    uint32_t byte = bits_at(bits, i, end);
+    if (kept_end - kept >= 8 && end - i >= 8) {
+      for (int bit = 0; bit < 8; ++bit) {
+        *kept = values[i + bit];
+        kept += byte >> bit & 1;
+      }
+    } else {
+      for (; byte != 0; byte &= byte - 1) *kept++ = values[i + std::countr_zero(byte)];
+    }
   }
 }
 
 template <class Element>
-void scatter_block(const Element* kept, int64_t begin, int64_t end, const uint8_t* bits, Element* values) {
-  memset(values + begin, 0, static_cast<size_t>(end - begin) * sizeof(Element));
+void scatter_block(const Element* kept, const Element* kept_end, int64_t begin, int64_t end, const uint8_t* bits,
+                   Element* values) {
   for (int64_t i = begin; i < end; i += 8) {
-    uint32_t byte = bits[i / 8];
-    if (end - i < 8) byte &= (1u << (end - i)) - 1;
-    for (; byte != 0; byte &= byte - 1) values[i + std::countr_zero(byte)] = *kept++;
+    uint32_t byte = bits_at(bits, i, end);
+    if (kept_end - kept > 8 && end - i >= 8) {
+      for (int bit = 0; bit < 8; ++bit) {
+        const Element one = byte >> bit & 1;
+        values[i + bit] = static_cast<Element>(*kept * one);
+        kept += one;
+      }
+    } else {
+      for (int64_t j = i; j < std::min(i + 8, end); ++j, byte >>= 1) values[j] = (byte & 1) != 0 ? *kept++ : Element{0};
+    }
   }
 }
 
@@ -139,20 +165,20 @@ namespace cpu {
 
 void pack_bits(const uint8_t* mask, int64_t size, uint8_t* bits) {
   parallel_blocks(size, block_elements, [&](int64_t, int64_t begin, int64_t end) {
-    int64_t i = begin;
-    for (; i + 8 <= end; i += 8) bits[i / 8] = pack_word(mask + i);
-    if (i == end) return;
+    const int64_t words = (end - begin) / 8, rest = begin + 8 * words;
+    pack_words(mask + begin, words, bits + begin / 8);
+    if (rest == end) return;
     uint8_t last[8] = {};
-    memcpy(last, mask + i, static_cast<size_t>(end - i));
-    bits[i / 8] = pack_word(last);
+    memcpy(last, mask + rest, static_cast<size_t>(end - rest));
+    pack_words(last, 1, bits + rest / 8);
   });
 }
 
 void unpack_bits(const uint8_t* bits, int64_t size, uint8_t* mask) {
   parallel_blocks(size, block_elements, [&](int64_t, int64_t begin, int64_t end) {
-    int64_t i = begin;
-    for (; i + 8 <= end; i += 8) unpack_word(bits[i / 8], mask + i);
-    for (; i < end; ++i) mask[i] = bits[i / 8] >> (i % 8) & 1;
+    const int64_t words = (end - begin) / 8;
+    unpack_words(bits + begin / 8, words, mask + begin);
+    for (int64_t i = begin + 8 * words; i < end; ++i) mask[i] = bits[i / 8] >> (i % 8) & 1;
   });
 }
 
@@ -170,7 +196,8 @@ int64_t gather_kept(const void* values, int element_size, int64_t size, const ui
     const auto* typed = static_cast<const decltype(element)*>(values);
     auto* out = static_cast<decltype(element)*>(kept);
     parallel_blocks(size, block_elements, [&](int64_t block, int64_t begin, int64_t end) {
-      gather_block(typed, begin, end, bits, out + before[static_cast<size_t>(block)]);
+      const size_t b = static_cast<size_t>(block);
+      gather_block(typed, begin, end, bits, out + before[b], out + before[b + 1]);
     });
   });
   return before.back();
@@ -182,7 +209,8 @@ void scatter_kept(const void* kept, int element_size, int64_t size, const uint8_
     const auto* typed = static_cast<const decltype(element)*>(kept);
     auto* out = static_cast<decltype(element)*>(values);
     parallel_blocks(size, block_elements, [&](int64_t block, int64_t begin, int64_t end) {
-      scatter_block(typed + before[static_cast<size_t>(block)], begin, end, bits, out);
+      const size_t b = static_cast<size_t>(block);
+      scatter_block(typed + before[b], typed + before[b + 1], begin, end, bits, out);
     });
   });
 }

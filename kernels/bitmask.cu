@@ -100,7 +100,7 @@ __global__ void __launch_bounds__(chunk_threads)
   for (int64_t c = blockIdx.x; c * chunk_elements < size; c += gridDim.x) {
     Count own = 0, total = 0;
     if (threadIdx.x < chunk_words) own = __popc(load_word(bits, size, c * chunk_words + threadIdx.x));
-    const Count before = block_exclusive_scan(own, total);
+    const Count before = block_exclusive_scan(own, total);  // its barriers end the reads of the last chunk's places
     if (threadIdx.x < chunk_words) word_place[threadIdx.x] = ones_before[c] + before;
     __syncthreads();
     for (int w = warp; w < chunk_words; w += chunk_threads / 32) {
@@ -114,7 +114,6 @@ __global__ void __launch_bounds__(chunk_threads)
         if (i < size) values[i] = is_kept ? kept[place] : Element{0};
       }
     }
-    __syncthreads();  // before word_place is written again
   }
 }
 

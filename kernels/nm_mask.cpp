@@ -1,5 +1,7 @@
 #include "kernels/nm_mask.hpp"
 
+#include <cstring>
+
 #include "kernels/blocks.hpp"
 #include "kernels/nm_mask_math.hpp"
 
@@ -11,7 +13,7 @@ PARE_SIMD void two_of_four_range(const float* score, uint8_t* mask, int64_t begi
   for (int64_t g = begin; g < end; ++g) {
     const uint32_t kept = keep_two_of_four(ordered_key(score[4 * g]), ordered_key(score[4 * g + 1]),
                                            ordered_key(score[4 * g + 2]), ordered_key(score[4 * g + 3]));
-    for (int j = 0; j < 4; ++j) mask[4 * g + j] = static_cast<uint8_t>(kept >> j & 1);
+    memcpy(mask + 4 * g, &kept, sizeof kept);
   }
 }
 

@@ -17,13 +17,8 @@ __global__ void __launch_bounds__(chunk_threads) two_of_four_kernel(const float*
   const int64_t stride = int64_t{gridDim.x} * chunk_threads;
   for (int64_t g = int64_t{blockIdx.x} * chunk_threads + threadIdx.x; g < groups; g += stride) {
     const float4 s = *reinterpret_cast<const float4*>(score + 4 * g);
-    const uint32_t kept = keep_two_of_four(ordered_key(s.x), ordered_key(s.y), ordered_key(s.z), ordered_key(s.w));
-    uchar4 four;
-    four.x = kept & 1;
-    four.y = kept >> 1 & 1;
-    four.z = kept >> 2 & 1;
-    four.w = kept >> 3 & 1;
-    *reinterpret_cast<uchar4*>(mask + 4 * g) = four;
+    *reinterpret_cast<uint32_t*>(mask + 4 * g) =
+        keep_two_of_four(ordered_key(s.x), ordered_key(s.y), ordered_key(s.z), ordered_key(s.w));
   }
 }
 

@@ -5,13 +5,14 @@
 
 namespace pare::kernels {
 
-// Bit j is 1 iff element j of a group of four is among its two largest. Element j loses to an earlier one with a larger
-// key and to a later one with a larger or equal key.
+// The four mask bytes (the first lowest, as little-endian memory has them): byte j is 1 iff element j of a group of
+// four is among its two largest. Element j loses to an earlier one with a larger key and to a later one with a larger
+// or equal key.
 PARE_HD uint32_t keep_two_of_four(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
   const uint32_t ab = b >= a, ac = c >= a, ad = d >= a, bc = c >= b, bd = d >= b, cd = d >= c;  // the later one wins
   const uint32_t keep_a = ab + ac + ad < 2, keep_b = 1 - ab + bc + bd < 2, keep_c = 2 - ac - bc + cd < 2;
   const uint32_t keep_d = 3 - ad - bd - cd < 2;
-  return keep_a | keep_b << 1 | keep_c << 2 | keep_d << 3;
+  return keep_a | keep_b << 8 | keep_c << 16 | keep_d << 24;
 }
 
 // Whether element j is among the n largest of the `count` scores that are `stride` apart.

@@ -33,10 +33,11 @@ PARE_SIMD ValueRange range_of(const float* values, int64_t count) {
   uint32_t lowest = 0xffffffffu, highest = 0, non_finite = 0;
   for (int64_t i = 0; i < count; ++i) {
     const uint32_t key = ordered_key(values[i]);
-    const bool finite = is_finite(values[i]);
-    lowest = std::min(lowest, finite ? key : 0xffffffffu);
-    highest = std::max(highest, finite ? key : 0u);
-    non_finite += finite ? 0u : 1u;
+    const uint32_t finite = is_finite(values[i]) ? 0xffffffffu : 0u;
+    const uint32_t low = key | ~finite, high = key & finite;
+    lowest = low < lowest ? low : lowest;
+    highest = high > highest ? high : highest;
+    non_finite += ~finite & 1u;
   }
   return {lowest, highest, non_finite};
 }
@@ -44,9 +45,9 @@ PARE_SIMD ValueRange range_of(const float* values, int64_t count) {
 // bins[i] = bin of values[i], or histogram_bins where it is not finite.
 PARE_SIMD void bin_range(const float* values, int64_t count, float inverse_width, int32_t first, int32_t* bins) {
   for (int64_t i = 0; i < count; ++i) {
-    const bool finite = is_finite(values[i]);
-    const int32_t bin = grid_index(finite ? values[i] : 0.0f, inverse_width) - first;
-    bins[i] = finite ? bin : histogram_bins;
+    const int32_t finite = is_finite(values[i]) ? -1 : 0;
+    const float value = bits_float(float_bits(values[i]) & static_cast<uint32_t>(finite));
+    bins[i] = ((grid_index(value, inverse_width) - first) & finite) | (histogram_bins & ~finite);
   }
 }
 

@@ -13,8 +13,9 @@ PARE_HD float power_of_two(int exponent) { return bits_float(static_cast<uint32_
 PARE_HD int32_t grid_index(float value, float inverse_width) {
   const float scaled = value * inverse_width;
   const int32_t truncated = static_cast<int32_t>(scaled);
-  const bool rounded_up = static_cast<float>(truncated) > scaled || (truncated == 0 && value < 0);
-  return truncated - (rounded_up ? 1 : 0);
+  const int32_t rounded_up = static_cast<float>(truncated) > scaled ? 1 : 0;
+  const int32_t underflowed = truncated == 0 ? 1 : 0, negative = value < 0 ? 1 : 0;
+  return truncated - (rounded_up | (underflowed & negative));
 }
 
 struct BinGrid {

@@ -2,13 +2,11 @@
 //
 // Cost a score: 4 B read by count_high, 4 B by count_low, and 4 B by count_ties only when a tie at the threshold must
 // be split. The rest (finding digits, 4 MB of counters cleared and looked up) does not grow with the scores.
-//   count_high: 32 KB of shared counters and 512 threads; four blocks fill a multiprocessor of sm_90 (2,048 threads,
-//   128 KB).
-//     A thread loads 16 B at a time. Shared atomics on one address serialise within a warp, so the lanes that share the
-//     first lane's digit (the zeros of a pruned model) are counted by one of them.
-//   count_low: a comparison; real scores have a few hundredths in one 13-bit bin (sign, exponent and 4 bits of
-//   mantissa), and
-//     only these touch the counters in the second-level cache, lanes with the same digit again as one.
+//   count_high: 32 KB of shared counters and 512 threads, so four blocks fill a multiprocessor of sm_90 (2,048 threads,
+//     128 KB); a thread loads 16 B at a time. Shared atomics on one address serialise within a warp, so the lanes that
+//     share the first lane's digit (the zeros of a pruned model) are counted by one of them.
+//   count_low: a comparison. Real scores have a few hundredths in one 13-bit bin (sign, exponent and 4 bits of
+//     mantissa), and only these touch the counters in the second-level cache, lanes with the same digit again as one.
 // Both should run at 60 % or more of the bandwidth of a copy. All counts are integers: the order of the atomics is no
 // matter. One copy of 40 bytes to the host, and one wait, at the end.
 #include <limits>

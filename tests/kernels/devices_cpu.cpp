@@ -1,6 +1,8 @@
 #include <cstdlib>
+#include <cstring>
 
-#include "tests/support/twin_cases.hpp"
+#include "src/core/threads.hpp"
+#include "tests/support/twin_device.hpp"
 
 namespace pare::test {
 namespace {
@@ -13,6 +15,11 @@ class Cpu : public TwinDevice {
   void release(void* data) override { std::free(data); }
   void copy_in(void* to, const void* from_host, size_t bytes) override { memcpy(to, from_host, bytes); }
   void copy_out(void* to_host, const void* from, size_t bytes) override { memcpy(to_host, from, bytes); }
+  void copy(void* to, const void* from, size_t bytes) override {
+    parallel_for(0, static_cast<int64_t>(bytes), int64_t{1} << 18, [&](int64_t begin, int64_t end) {
+      memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin, static_cast<size_t>(end - begin));
+    });
+  }
 };
 
 }  // namespace

@@ -7,7 +7,7 @@ namespace pare::test {
 TEST_CASE("mask: prunes exactly the selected elements of a list of tensors") {
   on_every_device([](TwinDevice& device) {
     for (const size_t shift : {0, 1}) {
-      const std::vector<int64_t> sizes = {0, 33, 4097, 0, 1, 9001, 2};
+      const std::vector<int64_t> sizes = {0, 33, 1023, 4097, 0, 1, 9001, 2};
       std::vector<std::unique_ptr<TwinBuffer<float>>> scores;
       std::vector<std::unique_ptr<TwinBuffer<uint8_t>>> masks;
       std::vector<kernels::ScoreMask> tensors;

@@ -2,8 +2,9 @@
 // the order of threads and blocks), and against CUDA (the real one, when there is one).
 #include <cstdio>
 #include <cstdlib>
+#include <stdexcept>
 
-#include "tests/support/twin_cases.hpp"
+#include "tests/support/twin_device.hpp"
 
 #if !defined(PARE_CUDA_EMULATED)
 #include <cuda_runtime_api.h>
@@ -26,17 +27,17 @@ class Gpu : public TwinDevice {
   }
   void release(void* data) override { cudaFree(data); }
   void copy_in(void* to, const void* from_host, size_t bytes) override {
-    copy(to, from_host, bytes, cudaMemcpyHostToDevice);
+    check(cudaMemcpyAsync(to, from_host, bytes, cudaMemcpyHostToDevice, nullptr));
+    wait();
   }
   void copy_out(void* to_host, const void* from, size_t bytes) override {
-    copy(to_host, from, bytes, cudaMemcpyDeviceToHost);
+    check(cudaMemcpyAsync(to_host, from, bytes, cudaMemcpyDeviceToHost, nullptr));
+    wait();
   }
-
- private:
-  static void copy(void* to, const void* from, size_t bytes, cudaMemcpyKind kind) {
-    check(cudaMemcpyAsync(to, from, bytes, kind, nullptr));
-    check(cudaStreamSynchronize(nullptr));
+  void copy(void* to, const void* from, size_t bytes) override {
+    check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, nullptr));
   }
+  void wait() override { check(cudaStreamSynchronize(nullptr)); }
 };
 
 #if defined(PARE_CUDA_EMULATED)
