@@ -17,8 +17,6 @@ struct OpRow {
   const OpInfo* info = nullptr;
 };
 
-std::string op_name(const Node& node) { return node.domain.empty() ? node.op : node.domain + "." + node.op; }
-
 const char* status_of(const OpInfo* info) {
   if (info == nullptr) return "unsupported";
   return info->gradient == Gradient::none ? "runs without gradient" : "supported";
@@ -98,23 +96,6 @@ std::string describe_dtypes(const Graph& graph, Json& model) {
         {{"dtype", name}, {"tensors", row.tensors}, {"elements", row.elements}, {"bytes", row.bytes}});
   }
   return table.text();
-}
-
-// The report's `layers`: nodes with a weight of rank 2 or more.
-Json layers_json(const Graph& graph, const GraphCost& cost) {
-  Json layers = Json::array();
-  for (const auto& row : cost.nodes) {
-    for (const ValueId input : row.node->inputs) {
-      if (input == no_value || !graph.value(input).constant) continue;
-      const auto& weight = *graph.value(input).constant;
-      if (!is_float(weight.dtype) || weight.shape.size() < 2 || weight.elements() == 0) continue;
-      Json layer = {{"name", row.node->name}, {"op", op_name(*row.node)}, {"shape", weight.shape}};
-      layer["sparsity"] = 1.0 - static_cast<double>(count_nonzero(weight)) / static_cast<double>(weight.elements());
-      if (row.macs >= 0) layer["macs_before"] = row.macs;
-      layers.push_back(std::move(layer));
-    }
-  }
-  return layers;
 }
 
 std::string describe_unsupported(const GraphCost& cost, Json& model) {

@@ -191,7 +191,10 @@ void TrainingRun::write(const std::vector<std::string>& masked, Json lineage, co
       fail_run("{}: gives other outputs than {}", file.path, files.front().path);
     logits = evaluation.outputs.front();
     metrics = evaluation.metrics;
-    if (&file == &files.front()) context_.report.result = result_json(graph_cost(written.graph), files);
+    if (&file != &files.front()) continue;
+    const GraphCost cost = graph_cost(written.graph);
+    context_.report.result = result_json(cost, files);
+    context_.report.layers = layers_json(written.graph, cost);
   }
   Json& report = context_.report.metrics;
   report["accuracy"] = metrics.accuracy;
