@@ -1,19 +1,30 @@
 // Elementwise functions of one input, and softmax.
 #include <limits>
 
+#include <ATen/ops/abs.h>
 #include <ATen/ops/add.h>
+#include <ATen/ops/ceil.h>
+#include <ATen/ops/celu.h>
 #include <ATen/ops/clamp.h>
+#include <ATen/ops/cos.h>
 #include <ATen/ops/elu.h>
 #include <ATen/ops/erf.h>
 #include <ATen/ops/exp.h>
+#include <ATen/ops/floor.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/hardswish.h>
 #include <ATen/ops/leaky_relu.h>
+#include <ATen/ops/log.h>
 #include <ATen/ops/log_softmax.h>
+#include <ATen/ops/mish.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/neg.h>
+#include <ATen/ops/reciprocal.h>
 #include <ATen/ops/relu.h>
+#include <ATen/ops/round.h>
 #include <ATen/ops/sigmoid.h>
+#include <ATen/ops/sign.h>
+#include <ATen/ops/sin.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/softplus.h>
 #include <ATen/ops/sqrt.h>
@@ -81,6 +92,36 @@ Step sqrt(const Site&) {
 Step neg(const Site&) {
   return unary([](const at::Tensor& x) { return at::neg(x); });
 }
+Step abs(const Site&) {
+  return unary([](const at::Tensor& x) { return at::abs(x); });
+}
+Step ceil(const Site&) {
+  return unary([](const at::Tensor& x) { return at::ceil(x); });
+}
+Step cos(const Site&) {
+  return unary([](const at::Tensor& x) { return at::cos(x); });
+}
+Step floor(const Site&) {
+  return unary([](const at::Tensor& x) { return at::floor(x); });
+}
+Step log(const Site&) {
+  return unary([](const at::Tensor& x) { return at::log(x); });
+}
+Step mish(const Site&) {
+  return unary([](const at::Tensor& x) { return at::mish(x); });
+}
+Step reciprocal(const Site&) {
+  return unary([](const at::Tensor& x) { return at::reciprocal(x); });
+}
+Step round(const Site&) {
+  return unary([](const at::Tensor& x) { return at::round(x); });
+}
+Step sign(const Site&) {
+  return unary([](const at::Tensor& x) { return at::sign(x); });
+}
+Step sin(const Site&) {
+  return unary([](const at::Tensor& x) { return at::sin(x); });
+}
 Step hard_swish(const Site&) {
   return unary([](const at::Tensor& x) { return at::hardswish(x); });
 }
@@ -91,6 +132,22 @@ Step softplus(const Site&) {
 Step leaky_relu(const Site& site) {
   const double slope = site.node.real("alpha", 0.01f);
   return unary([slope](const at::Tensor& x) { return at::leaky_relu(x, slope); });
+}
+
+Step celu(const Site& site) {
+  const double alpha = site.node.real("alpha", 1.0f);
+  return unary([alpha](const at::Tensor& x) { return at::celu(x, alpha); });
+}
+
+Step selu(const Site& site) {
+  const double alpha = site.node.real("alpha", 1.67326319217681884765625f);
+  const double gamma = site.node.real("gamma", 1.05070102214813232421875f);
+  return unary([=](const at::Tensor& x) { return at::elu(x, alpha, gamma); });
+}
+
+Step swish(const Site& site) {
+  const double alpha = site.node.real("alpha", 1.0f);
+  return unary([alpha](const at::Tensor& x) { return at::mul(x, at::sigmoid(alpha == 1.0 ? x : at::mul(x, alpha))); });
 }
 
 Step elu(const Site& site) {

@@ -1,16 +1,33 @@
 // Arithmetic with broadcasting, matrix products and reductions.
+#include <algorithm>
+#include <limits>
+
 #include <ATen/ops/add.h>
 #include <ATen/ops/addmm.h>
+#include <ATen/ops/amax.h>
+#include <ATen/ops/amin.h>
+#include <ATen/ops/argmax.h>
+#include <ATen/ops/argmin.h>
+#include <ATen/ops/cumsum.h>
 #include <ATen/ops/div.h>
+#include <ATen/ops/flip.h>
+#include <ATen/ops/fmod.h>
+#include <ATen/ops/full_like.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/pow.h>
+#include <ATen/ops/prod.h>
+#include <ATen/ops/remainder.h>
 #include <ATen/ops/result_type.h>
 #include <ATen/ops/sub.h>
 #include <ATen/ops/sum.h>
+#include <ATen/ops/tril.h>
+#include <ATen/ops/triu.h>
 
+#include "src/core/error.hpp"
 #include "src/exec/ops.hpp"
 #include "src/graph/axes.hpp"
 
@@ -99,6 +116,116 @@ Step reduce_sum(const Site& site) {
   return reduction(site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) {
     return at::sum(x, axes, keep, x.scalar_type());
   });
+}
+
+namespace {
+
+// The extreme of no elements is the least one, or the greatest: what leaves any other operand as it is.
+at::Tensor extreme_of_none(const at::Tensor& x, const std::vector<int64_t>& axes, bool keep, bool greatest) {
+  const at::Tensor shape = at::sum(x.to(at::kDouble), axes, keep);
+  const double infinity = std::numeric_limits<double>::infinity();
+  if (at::isFloatingType(x.scalar_type()))
+    return at::full_like(shape, greatest ? infinity : -infinity).to(x.scalar_type());
+  if (x.scalar_type() == at::kBool) return at::full_like(shape, greatest ? 1 : 0).to(at::kBool);
+  fail_input("the extreme of no integers is not defined");
+}
+
+template <class Function>
+Step extreme(const Site& site, Function function, bool greatest_of_none) {
+  return reduction(site, [=](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) {
+    return x.numel() == 0 ? extreme_of_none(x, axes, keep, greatest_of_none) : function(x, axes, keep);
+  });
+}
+
+}  // namespace
+
+Step reduce_max(const Site& site) {
+  return extreme(
+      site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) { return at::amax(x, axes, keep); },
+      false);
+}
+
+Step reduce_min(const Site& site) {
+  return extreme(
+      site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) { return at::amin(x, axes, keep); },
+      true);
+}
+
+Step reduce_l2(const Site& site) {
+  return reduction(site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) {
+    return at::linalg_vector_norm(x, 2, axes, keep);
+  });
+}
+
+Step reduce_prod(const Site& site) {
+  return reduction(site, [](const at::Tensor& x, std::vector<int64_t> axes, bool keep) {
+    for (int64_t& axis : axes) axis = axis < 0 ? axis + x.dim() : axis;
+    std::sort(axes.rbegin(), axes.rend());
+    at::Tensor result = x;
+    for (const int64_t axis : axes) result = at::prod(result, axis, keep, x.scalar_type());
+    return result;
+  });
+}
+
+Step sum(const Site&) {
+  return [](const Call& call) {
+    at::Tensor total = call.in[0];
+    for (size_t i = 1; i < call.in.size(); ++i) total = at::add(total, call.in[i]);
+    call.out[0] = total;
+  };
+}
+
+// The remainder has the divisor's sign, or with fmod the dividend's.
+Step mod(const Site& site) {
+  const bool fmod = site.node.integer("fmod", 0) != 0;
+  return [fmod](const Call& call) {
+    call.out[0] = fmod ? at::fmod(call.in[0], call.in[1]) : at::remainder(call.in[0], call.in[1]);
+  };
+}
+
+namespace {
+
+template <class Function>
+Step extreme_index(const Site& site, Function function) {
+  const int64_t declared = site.node.integer("axis", 0);
+  const bool keep = site.node.integer("keepdims", 1) != 0;
+  const bool last = site.node.integer("select_last_index", 0) != 0;
+  return [=](const Call& call) {
+    const at::Tensor& x = call.in[0];
+    const int64_t axis = declared < 0 ? declared + x.dim() : declared;
+    if (last) call.out[0] = function(at::flip(x, axis), axis, keep).neg().add(x.size(axis) - 1);
+    else call.out[0] = function(x, axis, keep);
+  };
+}
+
+}  // namespace
+
+Step arg_max(const Site& site) {
+  return extreme_index(site, [](const at::Tensor& x, int64_t axis, bool keep) { return at::argmax(x, axis, keep); });
+}
+
+Step arg_min(const Site& site) {
+  return extreme_index(site, [](const at::Tensor& x, int64_t axis, bool keep) { return at::argmin(x, axis, keep); });
+}
+
+Step cum_sum(const Site& site) {
+  const bool exclusive = site.node.integer("exclusive", 0) != 0;
+  const bool reverse = site.node.integer("reverse", 0) != 0;
+  return [=](const Call& call) {
+    const int64_t axis = integers_of(call.in[1]).at(0);
+    const at::Tensor x = reverse ? at::flip(call.in[0], axis) : call.in[0];
+    at::Tensor total = at::cumsum(x, axis, x.scalar_type());
+    if (exclusive) total = total.sub(x);
+    call.out[0] = reverse ? at::flip(total, axis) : total;
+  };
+}
+
+Step trilu(const Site& site) {
+  const bool upper = site.node.integer("upper", 1) != 0;
+  return [upper](const Call& call) {
+    const int64_t diagonal = call.in.size() > 1 && call.in[1].defined() ? integers_of(call.in[1]).at(0) : 0;
+    call.out[0] = upper ? at::triu(call.in[0], diagonal) : at::tril(call.in[0], diagonal);
+  };
 }
 
 }  // namespace pare::ops

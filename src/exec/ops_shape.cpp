@@ -1,13 +1,17 @@
 // Operators that move or rename elements.
 #include <algorithm>
+#include <limits>
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/permute.h>
 #include <ATen/ops/reshape.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/squeeze.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/unsqueeze.h>
 
 #include "src/exec/ops.hpp"
+#include "src/exec/tensors.hpp"
 #include "src/graph/axes.hpp"
 
 namespace pare::ops {
@@ -80,6 +84,36 @@ Step unsqueeze(const Site& site) {
     at::Tensor result = call.in[0];
     for (const int64_t axis : axes) result = at::unsqueeze(result, axis);
     call.out[0] = result;
+  };
+}
+
+Step cast(const Site& site) {
+  const at::ScalarType type = scalar_type_of(static_cast<DType>(site.node.integer("to", 0)));
+  return [type](const Call& call) { call.out[0] = call.in[0].to(type); };
+}
+
+Step cast_like(const Site&) {
+  return [](const Call& call) { call.out[0] = call.in[0].to(call.in[1].scalar_type()); };
+}
+
+// Lists of sizes stay on the CPU, where the operators that read them need them.
+Step shape(const Site& site) {
+  const int64_t first = site.node.integer("start", 0);
+  const int64_t last = site.node.integer("end", std::numeric_limits<int64_t>::max());
+  return [=](const Call& call) {
+    const int64_t rank = call.in[0].dim();
+    const auto bound = [rank](int64_t position) {
+      return std::clamp<int64_t>(position < 0 ? position + rank : position, 0, rank);
+    };
+    const auto sizes = call.in[0].sizes();
+    const std::vector<int64_t> part(sizes.begin() + bound(first), sizes.begin() + std::max(bound(first), bound(last)));
+    call.out[0] = at::tensor(part, at::TensorOptions().dtype(at::kLong));
+  };
+}
+
+Step size(const Site&) {
+  return [](const Call& call) {
+    call.out[0] = at::scalar_tensor(call.in[0].numel(), at::TensorOptions().dtype(at::kLong));
   };
 }
 

@@ -4,24 +4,12 @@
 
 #include "src/core/error.hpp"
 #include "src/graph/axes.hpp"
+#include "src/graph/node_inputs.hpp"
 #include "src/graph/op_table.hpp"
 #include "src/graph/windows.hpp"
 
 namespace pare {
 namespace {
-
-const std::optional<Shape>& shape_of(const Graph& graph, const Node& node, size_t index) {
-  static const std::optional<Shape> unknown;
-  const ValueId id = node.input(index);
-  return id == no_value ? unknown : graph.value(id).shape;
-}
-
-// The integers of a constant input; nullopt when it is left out or not constant.
-std::optional<std::vector<int64_t>> constant_integers(const Graph& graph, const Node& node, size_t index) {
-  const ValueId id = node.input(index);
-  if (id == no_value || !graph.value(id).constant) return std::nullopt;
-  return to_int64(*graph.value(id).constant);
-}
 
 // Numpy broadcasting of two shapes (ONNX "Broadcasting in ONNX"); unknown against 1 stays unknown.
 Shape broadcast(const Node& node, const Shape& a, const Shape& b) {
@@ -61,10 +49,20 @@ namespace shape_rules {
 std::optional<Shape> same_shape(const Graph& graph, const Node& node) { return shape_of(graph, node, 0); }
 
 std::optional<Shape> broadcast_shape(const Graph& graph, const Node& node) {
-  const auto& a = shape_of(graph, node, 0);
-  const auto& b = shape_of(graph, node, 1);
-  if (!a || !b) return std::nullopt;
-  return broadcast(node, *a, *b);
+  std::optional<Shape> result = shape_of(graph, node, 0);
+  for (size_t i = 1; i < node.inputs.size() && result; ++i) {
+    const auto& next = shape_of(graph, node, i);
+    if (!next) return std::nullopt;
+    result = broadcast(node, *result, *next);
+  }
+  return result;
+}
+
+std::optional<Shape> expand_shape(const Graph& graph, const Node& node) {
+  const auto& input = shape_of(graph, node, 0);
+  const auto target = constant_integers(graph, node, 1);
+  if (!input || !target) return std::nullopt;
+  return broadcast(node, *input, *target);
 }
 
 std::optional<Shape> conv_shape(const Graph& graph, const Node& node) {

@@ -27,6 +27,17 @@ std::optional<Shape> transpose_shape(const Graph& graph, const Node& node);
 std::optional<Shape> reduce_shape(const Graph& graph, const Node& node);
 std::optional<Shape> squeeze_shape(const Graph& graph, const Node& node);
 std::optional<Shape> unsqueeze_shape(const Graph& graph, const Node& node);
+std::optional<Shape> arg_shape(const Graph& graph, const Node& node);
+std::optional<Shape> depth_to_space_shape(const Graph& graph, const Node& node);
+std::optional<Shape> expand_shape(const Graph& graph, const Node& node);
+std::optional<Shape> gather_shape(const Graph& graph, const Node& node);
+std::optional<Shape> pad_shape(const Graph& graph, const Node& node);
+std::optional<Shape> scalar_shape(const Graph& graph, const Node& node);
+std::optional<Shape> second_shape(const Graph& graph, const Node& node);
+std::optional<Shape> shape_shape(const Graph& graph, const Node& node);
+std::optional<Shape> slice_shape(const Graph& graph, const Node& node);
+std::optional<Shape> space_to_depth_shape(const Graph& graph, const Node& node);
+std::optional<Shape> tile_shape(const Graph& graph, const Node& node);
 
 }  // namespace shape_rules
 

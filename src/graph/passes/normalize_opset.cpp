@@ -57,6 +57,32 @@ void modern_batch_normalization(Graph&, Node& node) {
   while (node.outputs.size() > 1) node.outputs.pop_back();
 }
 
+// Attributes with lists of integers became inputs 1, 2...: Slice 10.
+void slice_bounds_to_inputs(Graph& graph, Node& node) {
+  const std::pair<const char*, size_t> lists[] = {{"starts", 1}, {"ends", 2}, {"axes", 3}};
+  for (const auto& [name, index] : lists) {
+    if (!node.has(name)) continue;
+    const auto values = node.integers(name, {});
+    set_input(graph, node, index, Tensor::of<int64_t>(DType::int64, {static_cast<int64_t>(values.size())}, values));
+    node.attributes.erase(name);
+  }
+}
+
+// Pad 11: pads and value became inputs.
+void pads_to_inputs(Graph& graph, Node& node) {
+  const auto pads = node.integers("pads", {});
+  set_input(graph, node, 1, Tensor::of<int64_t>(DType::int64, {static_cast<int64_t>(pads.size())}, pads));
+  const std::vector<float> value(1, node.real("value", 0));
+  set_input(graph, node, 2, Tensor::of<float>(DType::float32, {}, value));
+  node.attributes.erase("pads");
+  node.attributes.erase("value");
+}
+
+// GroupNormalization 21: scale and bias are one a channel; before, one a group.
+void refuse_scales_of_groups(Graph&, Node& node) {
+  fail_input("{}: scales of groups (opset 18 to 20) are not supported", node.label());
+}
+
 struct Rule {
   const char* op;
   int64_t before_opset;  // applies to files with an older opset
@@ -67,11 +93,16 @@ constexpr Rule rules[] = {
     {"BatchNormalization", 14, modern_batch_normalization},
     {"Clip", 11, clip_limits_to_inputs},
     {"Dropout", 12, drop_dropout_ratio},
+    {"GroupNormalization", 21, refuse_scales_of_groups},
     {"LogSoftmax", 13, mark_flattening_softmax},
+    {"Pad", 11, pads_to_inputs},
+    {"ReduceL2", 18, axes_to_input},
     {"ReduceMax", 18, axes_to_input},
     {"ReduceMean", 18, axes_to_input},
     {"ReduceMin", 18, axes_to_input},
+    {"ReduceProd", 18, axes_to_input},
     {"ReduceSum", 13, axes_to_input},
+    {"Slice", 10, slice_bounds_to_inputs},
     {"Softmax", 13, mark_flattening_softmax},
     {"Squeeze", 13, axes_to_input},
     {"Unsqueeze", 13, axes_to_input},
