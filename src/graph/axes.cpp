@@ -25,4 +25,12 @@ std::vector<int64_t> permutation_of(const Node& node, size_t rank) {
   return permutation;
 }
 
+std::vector<int64_t> even_parts(int64_t size, int64_t count) {
+  if (size < 0) return std::vector<int64_t>(static_cast<size_t>(count), -1);
+  const int64_t part = (size + count - 1) / count;
+  std::vector<int64_t> parts(static_cast<size_t>(count), part);
+  if (count > 0) parts.back() = size - part * (count - 1);
+  return parts;
+}
+
 }  // namespace pare

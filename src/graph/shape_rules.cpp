@@ -46,9 +46,9 @@ int64_t product(const Shape& shape, size_t first, size_t last) {
 
 namespace shape_rules {
 
-std::optional<Shape> same_shape(const Graph& graph, const Node& node) { return shape_of(graph, node, 0); }
+Shapes same_shape(const Graph& graph, const Node& node) { return shape_of(graph, node, 0); }
 
-std::optional<Shape> broadcast_shape(const Graph& graph, const Node& node) {
+Shapes broadcast_shape(const Graph& graph, const Node& node) {
   std::optional<Shape> result = shape_of(graph, node, 0);
   for (size_t i = 1; i < node.inputs.size() && result; ++i) {
     const auto& next = shape_of(graph, node, i);
@@ -58,14 +58,14 @@ std::optional<Shape> broadcast_shape(const Graph& graph, const Node& node) {
   return result;
 }
 
-std::optional<Shape> expand_shape(const Graph& graph, const Node& node) {
+Shapes expand_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);
   const auto target = constant_integers(graph, node, 1);
   if (!input || !target) return std::nullopt;
   return broadcast(node, *input, *target);
 }
 
-std::optional<Shape> conv_shape(const Graph& graph, const Node& node) {
+Shapes conv_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);
   const auto& weight = shape_of(graph, node, 1);
   if (!input || !weight) return std::nullopt;
@@ -80,7 +80,30 @@ std::optional<Shape> conv_shape(const Graph& graph, const Node& node) {
   return output;
 }
 
-std::optional<Shape> pool_shape(const Graph& graph, const Node& node) {
+Shapes conv_transpose_shape(const Graph& graph, const Node& node) {
+  const auto& input = shape_of(graph, node, 0);
+  const auto& weight = shape_of(graph, node, 1);
+  if (!input || !weight || weight->size() != input->size() || input->size() < 3) return std::nullopt;
+  const Shape kernel(weight->begin() + 2, weight->end());
+  const Windows windows = windows_of(node, kernel);
+  const auto added = node.integers("output_padding", std::vector<int64_t>(kernel.size(), 0));
+  const auto wanted = node.integers("output_shape", {});
+  Shape output{(*input)[0], (*weight)[1] < 0 ? -1 : (*weight)[1] * node.integer("group", 1)};
+  for (size_t i = 0; i < kernel.size(); ++i) {
+    const int64_t size = (*input)[i + 2];
+    const int64_t reach = windows.dilations[i] * (kernel[i] - 1) + 1;
+    if (!wanted.empty()) output.push_back(wanted[i]);
+    else if (windows.auto_pad == "SAME_UPPER" || windows.auto_pad == "SAME_LOWER")
+      output.push_back(size < 0 ? -1 : size * windows.strides[i]);
+    else
+      output.push_back(size < 0 ? -1
+                                : (size - 1) * windows.strides[i] + reach + added[i] - windows.pads_begin[i] -
+                                      windows.pads_end[i]);
+  }
+  return output;
+}
+
+Shapes pool_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);
   if (!input) return std::nullopt;
   const Shape kernel = node.integers("kernel_shape", {});
@@ -92,14 +115,14 @@ std::optional<Shape> pool_shape(const Graph& graph, const Node& node) {
   return output;
 }
 
-std::optional<Shape> global_pool_shape(const Graph& graph, const Node& node) {
+Shapes global_pool_shape(const Graph& graph, const Node& node) {
   auto shape = shape_of(graph, node, 0);
   if (shape)
     for (size_t i = 2; i < shape->size(); ++i) (*shape)[i] = 1;
   return shape;
 }
 
-std::optional<Shape> gemm_shape(const Graph& graph, const Node& node) {
+Shapes gemm_shape(const Graph& graph, const Node& node) {
   const auto& a = shape_of(graph, node, 0);
   const auto& b = shape_of(graph, node, 1);
   if (!a || !b) return std::nullopt;
@@ -114,7 +137,7 @@ std::optional<Shape> gemm_shape(const Graph& graph, const Node& node) {
   return Shape{(*a)[trans_a ? 1 : 0], (*b)[trans_b ? 0 : 1]};
 }
 
-std::optional<Shape> matmul_shape(const Graph& graph, const Node& node) {
+Shapes matmul_shape(const Graph& graph, const Node& node) {
   const auto& a = shape_of(graph, node, 0);
   const auto& b = shape_of(graph, node, 1);
   if (!a || !b) return std::nullopt;
@@ -132,7 +155,7 @@ std::optional<Shape> matmul_shape(const Graph& graph, const Node& node) {
   return output;
 }
 
-std::optional<Shape> concat_shape(const Graph& graph, const Node& node) {
+Shapes concat_shape(const Graph& graph, const Node& node) {
   std::optional<Shape> result = shape_of(graph, node, 0);
   if (!result) return std::nullopt;
   const size_t axis = axis_index(node, node.integer("axis", 0), result->size());
@@ -147,7 +170,7 @@ std::optional<Shape> concat_shape(const Graph& graph, const Node& node) {
   return result;
 }
 
-std::optional<Shape> flatten_shape(const Graph& graph, const Node& node) {
+Shapes flatten_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);
   if (!input) return std::nullopt;
   int64_t axis = node.integer("axis", 1);
@@ -158,7 +181,7 @@ std::optional<Shape> flatten_shape(const Graph& graph, const Node& node) {
                product(*input, static_cast<size_t>(axis), input->size())};
 }
 
-std::optional<Shape> reshape_shape(const Graph& graph, const Node& node) {
+Shapes reshape_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);
   const auto target = constant_integers(graph, node, 1);
   if (!target) return std::nullopt;
@@ -177,7 +200,7 @@ std::optional<Shape> reshape_shape(const Graph& graph, const Node& node) {
   return output;
 }
 
-std::optional<Shape> transpose_shape(const Graph& graph, const Node& node) {
+Shapes transpose_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);
   if (!input) return std::nullopt;
   Shape output;
@@ -185,7 +208,7 @@ std::optional<Shape> transpose_shape(const Graph& graph, const Node& node) {
   return output;
 }
 
-std::optional<Shape> reduce_shape(const Graph& graph, const Node& node) {
+Shapes reduce_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);
   if (!input || (node.input(1) != no_value && !constant_integers(graph, node, 1))) return std::nullopt;
   const std::vector<int64_t> axes = constant_integers(graph, node, 1).value_or(std::vector<int64_t>{});
@@ -200,7 +223,7 @@ std::optional<Shape> reduce_shape(const Graph& graph, const Node& node) {
   return output;
 }
 
-std::optional<Shape> squeeze_shape(const Graph& graph, const Node& node) {
+Shapes squeeze_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);
   if (!input || (node.input(1) != no_value && !constant_integers(graph, node, 1))) return std::nullopt;
   std::vector<bool> dropped(input->size(), false);
@@ -215,7 +238,7 @@ std::optional<Shape> squeeze_shape(const Graph& graph, const Node& node) {
   return output;
 }
 
-std::optional<Shape> unsqueeze_shape(const Graph& graph, const Node& node) {
+Shapes unsqueeze_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);
   const auto axes = constant_integers(graph, node, 1);
   if (!input || !axes) return std::nullopt;
@@ -233,10 +256,15 @@ std::optional<Shape> unsqueeze_shape(const Graph& graph, const Node& node) {
 void infer_shapes(Graph& graph) {
   for (const Node& node : graph.nodes) {
     const OpInfo* info = find_op(node.domain, node.op);
-    if (info == nullptr || node.outputs.empty() || node.outputs[0] == no_value) continue;
-    Value& output = graph.value(node.outputs[0]);
-    if (auto shape = info->shape_rule(graph, node)) output.shape = std::move(shape);
-    if (output.dtype == DType::undefined && node.input(0) != no_value) output.dtype = graph.value(node.inputs[0]).dtype;
+    if (info == nullptr) continue;
+    Shapes shapes = info->shape_rule(graph, node);
+    for (size_t i = 0; i < node.outputs.size(); ++i) {
+      if (node.outputs[i] == no_value) continue;
+      Value& output = graph.value(node.outputs[i]);
+      if (i < shapes.size() && shapes[i]) output.shape = std::move(shapes[i]);
+      if (output.dtype == DType::undefined && node.input(0) != no_value)
+        output.dtype = graph.value(node.inputs[0]).dtype;
+    }
   }
 }
 

@@ -7,41 +7,55 @@
 
 namespace pare {
 
-// The shape of the node's first output from the shapes and constants of its inputs. Throws (exit 3) naming the node
-// when the inputs do not fit together.
-using ShapeRule = std::optional<Shape> (*)(const Graph& graph, const Node& node);
+// A node's output shapes, in order; outputs beyond the list are unknown.
+struct Shapes : std::vector<std::optional<Shape>> {
+  Shapes(std::nullopt_t) {}
+  Shapes(Shape first) { emplace_back(std::move(first)); }
+  Shapes(std::optional<Shape> first) { push_back(std::move(first)); }
+  explicit Shapes(size_t outputs) : std::vector<std::optional<Shape>>(outputs) {}
+};
+
+// The shapes of the node's outputs from the shapes and constants of its inputs. Throws (exit 3) naming the node when
+// the inputs do not fit together.
+using ShapeRule = Shapes (*)(const Graph& graph, const Node& node);
 
 namespace shape_rules {
 
-std::optional<Shape> same_shape(const Graph& graph, const Node& node);
-std::optional<Shape> broadcast_shape(const Graph& graph, const Node& node);
-std::optional<Shape> conv_shape(const Graph& graph, const Node& node);
-std::optional<Shape> pool_shape(const Graph& graph, const Node& node);
-std::optional<Shape> global_pool_shape(const Graph& graph, const Node& node);
-std::optional<Shape> gemm_shape(const Graph& graph, const Node& node);
-std::optional<Shape> matmul_shape(const Graph& graph, const Node& node);
-std::optional<Shape> concat_shape(const Graph& graph, const Node& node);
-std::optional<Shape> flatten_shape(const Graph& graph, const Node& node);
-std::optional<Shape> reshape_shape(const Graph& graph, const Node& node);
-std::optional<Shape> transpose_shape(const Graph& graph, const Node& node);
-std::optional<Shape> reduce_shape(const Graph& graph, const Node& node);
-std::optional<Shape> squeeze_shape(const Graph& graph, const Node& node);
-std::optional<Shape> unsqueeze_shape(const Graph& graph, const Node& node);
-std::optional<Shape> arg_shape(const Graph& graph, const Node& node);
-std::optional<Shape> depth_to_space_shape(const Graph& graph, const Node& node);
-std::optional<Shape> expand_shape(const Graph& graph, const Node& node);
-std::optional<Shape> gather_shape(const Graph& graph, const Node& node);
-std::optional<Shape> pad_shape(const Graph& graph, const Node& node);
-std::optional<Shape> scalar_shape(const Graph& graph, const Node& node);
-std::optional<Shape> second_shape(const Graph& graph, const Node& node);
-std::optional<Shape> shape_shape(const Graph& graph, const Node& node);
-std::optional<Shape> slice_shape(const Graph& graph, const Node& node);
-std::optional<Shape> space_to_depth_shape(const Graph& graph, const Node& node);
-std::optional<Shape> tile_shape(const Graph& graph, const Node& node);
+Shapes same_shape(const Graph& graph, const Node& node);
+Shapes broadcast_shape(const Graph& graph, const Node& node);
+Shapes conv_shape(const Graph& graph, const Node& node);
+Shapes pool_shape(const Graph& graph, const Node& node);
+Shapes global_pool_shape(const Graph& graph, const Node& node);
+Shapes gemm_shape(const Graph& graph, const Node& node);
+Shapes matmul_shape(const Graph& graph, const Node& node);
+Shapes concat_shape(const Graph& graph, const Node& node);
+Shapes flatten_shape(const Graph& graph, const Node& node);
+Shapes reshape_shape(const Graph& graph, const Node& node);
+Shapes transpose_shape(const Graph& graph, const Node& node);
+Shapes reduce_shape(const Graph& graph, const Node& node);
+Shapes squeeze_shape(const Graph& graph, const Node& node);
+Shapes unsqueeze_shape(const Graph& graph, const Node& node);
+Shapes arg_shape(const Graph& graph, const Node& node);
+Shapes depth_to_space_shape(const Graph& graph, const Node& node);
+Shapes expand_shape(const Graph& graph, const Node& node);
+Shapes gather_shape(const Graph& graph, const Node& node);
+Shapes pad_shape(const Graph& graph, const Node& node);
+Shapes scalar_shape(const Graph& graph, const Node& node);
+Shapes second_shape(const Graph& graph, const Node& node);
+Shapes shape_shape(const Graph& graph, const Node& node);
+Shapes slice_shape(const Graph& graph, const Node& node);
+Shapes space_to_depth_shape(const Graph& graph, const Node& node);
+Shapes tile_shape(const Graph& graph, const Node& node);
+Shapes constant_of_shape_shape(const Graph& graph, const Node& node);
+Shapes conv_transpose_shape(const Graph& graph, const Node& node);
+Shapes gather_nd_shape(const Graph& graph, const Node& node);
+Shapes split_shape(const Graph& graph, const Node& node);
+Shapes top_k_shape(const Graph& graph, const Node& node);
+Shapes unknown_shape(const Graph& graph, const Node& node);
 
 }  // namespace shape_rules
 
-// Fills Value::shape along the graph for first outputs of known operators, from the inputs' shapes (changed by the
+// Fills Value::shape along the graph for the outputs of known operators, from the inputs' shapes (changed by the
 // caller to the sizes of interest: unknown sizes stay -1). Shapes that the file declares and the rules contradict are
 // replaced.
 void infer_shapes(Graph& graph);

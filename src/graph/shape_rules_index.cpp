@@ -34,18 +34,18 @@ std::optional<Integers> axes_or_all(const Graph& graph, const Node& node, size_t
 
 }  // namespace
 
-std::optional<Shape> second_shape(const Graph& graph, const Node& node) { return shape_of(graph, node, 1); }
+Shapes second_shape(const Graph& graph, const Node& node) { return shape_of(graph, node, 1); }
 
-std::optional<Shape> scalar_shape(const Graph&, const Node&) { return Shape{}; }
+Shapes scalar_shape(const Graph&, const Node&) { return Shape{}; }
 
-std::optional<Shape> shape_shape(const Graph& graph, const Node& node) {
+Shapes shape_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);
   if (!input) return std::nullopt;
   const auto rank = static_cast<int64_t>(input->size());
   return Shape{slice_size(rank, node.integer("start", 0), node.integer("end", rank), 1)};
 }
 
-std::optional<Shape> arg_shape(const Graph& graph, const Node& node) {
+Shapes arg_shape(const Graph& graph, const Node& node) {
   std::optional<Shape> shape = shape_of(graph, node, 0);
   if (!shape) return std::nullopt;
   const size_t axis = axis_index(node, node.integer("axis", 0), shape->size());
@@ -54,7 +54,7 @@ std::optional<Shape> arg_shape(const Graph& graph, const Node& node) {
   return shape;
 }
 
-std::optional<Shape> slice_shape(const Graph& graph, const Node& node) {
+Shapes slice_shape(const Graph& graph, const Node& node) {
   std::optional<Shape> shape = shape_of(graph, node, 0);
   const auto starts = constant_integers(graph, node, 1);
   const auto ends = constant_integers(graph, node, 2);
@@ -72,7 +72,7 @@ std::optional<Shape> slice_shape(const Graph& graph, const Node& node) {
   return shape;
 }
 
-std::optional<Shape> gather_shape(const Graph& graph, const Node& node) {
+Shapes gather_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);
   const auto& indices = shape_of(graph, node, 1);
   if (!input || !indices) return std::nullopt;
@@ -83,7 +83,7 @@ std::optional<Shape> gather_shape(const Graph& graph, const Node& node) {
   return shape;
 }
 
-std::optional<Shape> tile_shape(const Graph& graph, const Node& node) {
+Shapes tile_shape(const Graph& graph, const Node& node) {
   std::optional<Shape> shape = shape_of(graph, node, 0);
   const auto repeats = constant_integers(graph, node, 1);
   if (!shape || !repeats) return std::nullopt;
@@ -94,7 +94,7 @@ std::optional<Shape> tile_shape(const Graph& graph, const Node& node) {
   return shape;
 }
 
-std::optional<Shape> pad_shape(const Graph& graph, const Node& node) {
+Shapes pad_shape(const Graph& graph, const Node& node) {
   std::optional<Shape> shape = shape_of(graph, node, 0);
   const auto pads = constant_integers(graph, node, 1);
   if (!shape || !pads) return std::nullopt;
@@ -109,7 +109,7 @@ std::optional<Shape> pad_shape(const Graph& graph, const Node& node) {
   return shape;
 }
 
-std::optional<Shape> depth_to_space_shape(const Graph& graph, const Node& node) {
+Shapes depth_to_space_shape(const Graph& graph, const Node& node) {
   const auto& x = shape_of(graph, node, 0);
   const int64_t block = node.integer("blocksize", 1);
   if (!x || x->size() != 4 || block < 1) return std::nullopt;
@@ -117,12 +117,52 @@ std::optional<Shape> depth_to_space_shape(const Graph& graph, const Node& node) 
   return Shape{(*x)[0], (*x)[1] < 0 ? -1 : (*x)[1] / (block * block), times((*x)[2]), times((*x)[3])};
 }
 
-std::optional<Shape> space_to_depth_shape(const Graph& graph, const Node& node) {
+Shapes space_to_depth_shape(const Graph& graph, const Node& node) {
   const auto& x = shape_of(graph, node, 0);
   const int64_t block = node.integer("blocksize", 1);
   if (!x || x->size() != 4 || block < 1) return std::nullopt;
   const auto part = [block](int64_t size) { return size < 0 ? -1 : size / block; };
   return Shape{(*x)[0], (*x)[1] < 0 ? -1 : (*x)[1] * block * block, part((*x)[2]), part((*x)[3])};
+}
+
+Shapes unknown_shape(const Graph&, const Node&) { return std::nullopt; }
+
+Shapes constant_of_shape_shape(const Graph& graph, const Node& node) { return constant_integers(graph, node, 0); }
+
+Shapes split_shape(const Graph& graph, const Node& node) {
+  const auto& input = shape_of(graph, node, 0);
+  if (!input || (node.input(1) != no_value && !constant_integers(graph, node, 1))) return std::nullopt;
+  const size_t axis = axis_index(node, node.integer("axis", 0), input->size());
+  const auto sizes = node.input(1) != no_value ? *constant_integers(graph, node, 1)
+                                               : even_parts((*input)[axis], static_cast<int64_t>(node.outputs.size()));
+  Shapes shapes(node.outputs.size());
+  for (size_t i = 0; i < shapes.size() && i < sizes.size(); ++i) {
+    shapes[i] = *input;
+    (*shapes[i])[axis] = sizes[i];
+  }
+  return shapes;
+}
+
+Shapes top_k_shape(const Graph& graph, const Node& node) {
+  std::optional<Shape> shape = shape_of(graph, node, 0);
+  if (!shape) return std::nullopt;
+  const auto k = constant_integers(graph, node, 1);
+  (*shape)[axis_index(node, node.integer("axis", -1), shape->size())] = k && !k->empty() ? k->front() : -1;
+  Shapes shapes(2);
+  shapes[0] = shape;
+  shapes[1] = shape;
+  return shapes;
+}
+
+Shapes gather_nd_shape(const Graph& graph, const Node& node) {
+  const auto& input = shape_of(graph, node, 0);
+  const auto& indices = shape_of(graph, node, 1);
+  if (!input || !indices || indices->empty() || indices->back() < 0) return std::nullopt;
+  const auto taken = static_cast<size_t>(node.integer("batch_dims", 0) + indices->back());
+  if (taken > input->size()) fail_input("{}: indices are longer than the input's rank", node.label());
+  Shape shape(indices->begin(), indices->end() - 1);
+  shape.insert(shape.end(), input->begin() + static_cast<std::ptrdiff_t>(taken), input->end());
+  return shape;
 }
 
 }  // namespace pare::shape_rules

@@ -21,6 +21,8 @@ UNSUPPORTED_TYPE = re.compile(
 
 # By the beginning of the case's name.
 listed = {
+    **{f"test_attention_{form}_expanded": "16-bit results are rounded at other places"
+       for form in ("3d_causal_bf16", "4d_attn_mask_causal_bf16", "4d_causal_bf16", "4d_causal_fp16", "4d_causal_padded_kv_bf16", "4d_padded_kv_bf16")},
     "test_averagepool_2d_dilations": "dilated averages are not supported",
     "test_averagepool_3d_dilations": "dilated averages are not supported",
     "test_batchnorm_epsilon_training_mode": "whether statistics are trained is --batch-norm, not the file",
@@ -69,7 +71,7 @@ class Conformance(unittest.TestCase):
         print(f"{len(passed)} passed, {len(failed)} listed, {len(untyped)} of an unsupported type, {len(skipped)} of other operators")
         self.assertEqual(unexpected, [])
         self.assertEqual([start for start in listed if not any(name.startswith(start) for name in names)], [], "listed, but passes")
-        self.assertGreaterEqual(len(passed), 740)
+        self.assertGreaterEqual(len(passed), 940)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,21 @@ void pads_to_inputs(Graph& graph, Node& node) {
   node.attributes.erase("value");
 }
 
+// Split 13: the sizes became an input.
+void split_sizes_to_input(Graph& graph, Node& node) {
+  if (!node.has("split")) return;
+  const auto sizes = node.integers("split", {});
+  set_input(graph, node, 1, Tensor::of<int64_t>(DType::int64, {static_cast<int64_t>(sizes.size())}, sizes));
+  node.attributes.erase("split");
+}
+
+// TopK 10: k became an input.
+void k_to_input(Graph& graph, Node& node) {
+  const std::vector<int64_t> k(1, node.integer("k", 1));
+  set_input(graph, node, 1, Tensor::of<int64_t>(DType::int64, {1}, k));
+  node.attributes.erase("k");
+}
+
 // GroupNormalization 21: scale and bias are one a channel; before, one a group.
 void refuse_scales_of_groups(Graph&, Node& node) {
   fail_input("{}: scales of groups (opset 18 to 20) are not supported", node.label());
@@ -104,7 +119,9 @@ constexpr Rule rules[] = {
     {"ReduceSum", 13, axes_to_input},
     {"Slice", 10, slice_bounds_to_inputs},
     {"Softmax", 13, mark_flattening_softmax},
+    {"Split", 13, split_sizes_to_input},
     {"Squeeze", 13, axes_to_input},
+    {"TopK", 10, k_to_input},
     {"Unsqueeze", 13, axes_to_input},
 };
 
