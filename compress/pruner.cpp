@@ -43,7 +43,9 @@ Pruner::Pruner(const Parameters& parameters, const Optimizer& optimizer, PruneCo
     targets_.push_back(std::move(target));
   }
   if (targets_.empty())
-    fail_usage("prune: no weight of Conv, Gemm or MatMul is selected; check --include and --exclude");
+    fail_usage(
+        "prune: no weight of a convolution, matrix product or recurrent layer is selected; check --include and "
+        "--exclude");
   device_.cuda = targets_.front().weight.is_cuda();
   found_inf_ = at::zeros({1}, targets_.front().weight.options().requires_grad(false));
 }

@@ -5,7 +5,8 @@ namespace {
 
 bool multiplies(const Node& node, size_t input) {
   if (node.op == "MatMul") return input <= 1;
-  return (node.op == "Conv" || node.op == "Gemm") && input == 1;
+  if (node.op == "LSTM" || node.op == "GRU" || node.op == "RNN") return input == 1 || input == 2;
+  return (node.op == "Conv" || node.op == "ConvTranspose" || node.op == "Gemm") && input == 1;
 }
 
 Role role_at(const Graph& graph, const Node& node, size_t input) {

@@ -6,9 +6,9 @@
 namespace pare {
 
 enum class Role {
-  none,        // computed, or a constant that training leaves alone: integers, single numbers
-  weight,      // multiplies the input of Conv, Gemm or MatMul: pruned, quantized, decayed
-  offset,      // biases, scales and other trainable constants: neither pruned nor decayed
+  none,    // computed, or a constant that training leaves alone: integers, single numbers
+  weight,  // multiplies what flows through a convolution, matrix product or recurrent layer: pruned, quantized, decayed
+  offset,  // biases, scales and other trainable constants: neither pruned nor decayed
   statistics,  // running mean and variance: updated in the forward pass, no gradient
 };
 

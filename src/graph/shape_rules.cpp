@@ -155,6 +155,20 @@ Shapes matmul_shape(const Graph& graph, const Node& node) {
   return output;
 }
 
+Shapes recurrent_shape(const Graph& graph, const Node& node) {
+  const auto& x = shape_of(graph, node, 0);
+  const auto& recurrent = shape_of(graph, node, 2);
+  if (!x || !recurrent || x->size() != 3 || recurrent->size() != 3) return std::nullopt;
+  const int64_t directions = (*recurrent)[0];
+  const int64_t hidden = (*recurrent)[2];
+  const bool batch_first = node.integer("layout", 0) == 1;
+  Shapes shapes(3);
+  shapes[0] = batch_first ? Shape{(*x)[0], (*x)[1], directions, hidden} : Shape{(*x)[0], directions, (*x)[1], hidden};
+  shapes[1] = batch_first ? Shape{(*x)[0], directions, hidden} : Shape{directions, (*x)[1], hidden};
+  shapes[2] = shapes[1];
+  return shapes;
+}
+
 Shapes concat_shape(const Graph& graph, const Node& node) {
   std::optional<Shape> result = shape_of(graph, node, 0);
   if (!result) return std::nullopt;

@@ -52,6 +52,7 @@ Shapes gather_nd_shape(const Graph& graph, const Node& node);
 Shapes split_shape(const Graph& graph, const Node& node);
 Shapes top_k_shape(const Graph& graph, const Node& node);
 Shapes unknown_shape(const Graph& graph, const Node& node);
+Shapes recurrent_shape(const Graph& graph, const Node& node);
 
 }  // namespace shape_rules
 

@@ -1,5 +1,6 @@
 #include "src/train/initialize.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -10,20 +11,22 @@
 namespace pare {
 namespace {
 
-// Products that each output of the weight sums over; Gemm and MatMul differ in which dimension that is.
+// Products that each output of the node sums over for its weight at `shape`.
+int64_t fan_in(const Node& node, const Shape& shape) {
+  const int64_t elements = element_count(shape);
+  if (node.op == "LSTM" || node.op == "GRU" || node.op == "RNN") return shape.back();
+  int64_t outputs = shape[0];
+  if (node.op == "MatMul") outputs = shape.back();
+  if (node.op == "ConvTranspose" || (node.op == "Gemm" && node.integer("transB", 0) == 0)) outputs = shape[1];
+  return outputs == 0 ? 1 : std::max<int64_t>(1, elements / outputs);
+}
+
 std::map<ValueId, int64_t> fan_ins(const Graph& graph) {
   std::map<ValueId, int64_t> fans;
-  for (const Node& node : graph.nodes) {
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      const ValueId id = node.inputs[i];
-      if (id == no_value || !graph.value(id).constant || graph.value(id).constant->shape.size() < 2) continue;
-      const Shape& shape = graph.value(id).constant->shape;
-      const int64_t outputs = node.op == "MatMul"                                   ? shape.back()
-                              : node.op == "Gemm" && node.integer("transB", 0) == 0 ? shape[1]
-                                                                                    : shape[0];
-      fans[id] = outputs == 0 ? 1 : element_count(shape) / outputs;
-    }
-  }
+  for (const Node& node : graph.nodes)
+    for (const ValueId id : node.inputs)
+      if (id != no_value && graph.value(id).constant && graph.value(id).constant->shape.size() >= 2)
+        fans[id] = fan_in(node, graph.value(id).constant->shape);
   return fans;
 }
 
