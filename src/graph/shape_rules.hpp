@@ -53,6 +53,7 @@ Shapes split_shape(const Graph& graph, const Node& node);
 Shapes top_k_shape(const Graph& graph, const Node& node);
 Shapes unknown_shape(const Graph& graph, const Node& node);
 Shapes recurrent_shape(const Graph& graph, const Node& node);
+Shapes resize_shape(const Graph& graph, const Node& node);
 
 }  // namespace shape_rules
 

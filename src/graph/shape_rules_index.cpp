@@ -4,6 +4,7 @@
 #include "src/core/error.hpp"
 #include "src/graph/axes.hpp"
 #include "src/graph/node_inputs.hpp"
+#include "src/graph/resize.hpp"
 #include "src/graph/shape_rules.hpp"
 
 namespace pare::shape_rules {
@@ -162,6 +163,19 @@ Shapes gather_nd_shape(const Graph& graph, const Node& node) {
   if (taken > input->size()) fail_input("{}: indices are longer than the input's rank", node.label());
   Shape shape(indices->begin(), indices->end() - 1);
   shape.insert(shape.end(), input->begin() + static_cast<std::ptrdiff_t>(taken), input->end());
+  return shape;
+}
+
+Shapes resize_shape(const Graph& graph, const Node& node) {
+  std::optional<Shape> shape = shape_of(graph, node, 0);
+  const ValueId scales = node.input(2);
+  const auto sizes = constant_integers(graph, node, 3);
+  const bool scaled =
+      scales != no_value && graph.value(scales).constant && graph.value(scales).constant->elements() > 0;
+  if (!shape || (!scaled && !sizes)) return std::nullopt;
+  const auto factors = scaled && !sizes ? to_double(*graph.value(scales).constant) : std::vector<double>{};
+  for (const ResizedAxis& axis : resized_axes(node, *shape, factors, sizes.value_or(std::vector<int64_t>{})))
+    (*shape)[axis.axis] = axis.size;
   return shape;
 }
 

@@ -1,6 +1,7 @@
 #include "src/graph/passes/normalize_opset.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "src/core/error.hpp"
 
@@ -93,6 +94,28 @@ void k_to_input(Graph& graph, Node& node) {
   node.attributes.erase("k");
 }
 
+// Resize 11: the region became input 1, and pixels got centres; before, positions were plain quotients, rounded down.
+void scales_behind_regions(Graph&, Node& node) {
+  const ValueId scales = node.input(1);
+  node.inputs.resize(1);
+  node.inputs.push_back(no_value);
+  node.inputs.push_back(scales);
+  node.attributes["coordinate_transformation_mode"] = std::string("asymmetric");
+  node.attributes["nearest_mode"] = std::string("floor");
+}
+
+// Upsample, with scales as an attribute (7) or an input (9), is Resize 10.
+void upsample_as_resize(Graph& graph, Node& node) {
+  if (node.has("scales")) {
+    const auto* scales = std::get_if<std::vector<float>>(&node.attributes.find("scales")->second);
+    if (scales == nullptr) fail_input("{}: attribute 'scales' is not a list of numbers", node.label());
+    set_input(graph, node, 1, Tensor::of<float>(DType::float32, {static_cast<int64_t>(scales->size())}, *scales));
+    node.attributes.erase("scales");
+  }
+  node.op = "Resize";
+  scales_behind_regions(graph, node);
+}
+
 // GroupNormalization 21: scale and bias are one a channel; before, one a group.
 void refuse_scales_of_groups(Graph&, Node& node) {
   fail_input("{}: scales of groups (opset 18 to 20) are not supported", node.label());
@@ -117,12 +140,14 @@ constexpr Rule rules[] = {
     {"ReduceMin", 18, axes_to_input},
     {"ReduceProd", 18, axes_to_input},
     {"ReduceSum", 13, axes_to_input},
+    {"Resize", 11, scales_behind_regions},
     {"Slice", 10, slice_bounds_to_inputs},
     {"Softmax", 13, mark_flattening_softmax},
     {"Split", 13, split_sizes_to_input},
     {"Squeeze", 13, axes_to_input},
     {"TopK", 10, k_to_input},
     {"Unsqueeze", 13, axes_to_input},
+    {"Upsample", 29, upsample_as_resize},
 };
 
 }  // namespace
@@ -136,8 +161,10 @@ void normalize_opset(Graph& graph) {
                newest_opset);
   for (Node& node : graph.nodes) {
     if (!node.domain.empty()) continue;
-    for (const Rule& rule : rules)
-      if (node.op == rule.op && graph.opset < rule.before_opset) rule.apply(graph, node);
+    const auto rule = std::find_if(std::begin(rules), std::end(rules), [&](const Rule& row) {
+      return node.op == row.op && graph.opset < row.before_opset;
+    });
+    if (rule != std::end(rules)) rule->apply(graph, node);
   }
 }
 
