@@ -58,11 +58,17 @@ Executor::Executor(const Graph& graph) {
       steps_[static_cast<size_t>(last_reader[id])].released.push_back(static_cast<ValueId>(id));
 }
 
-std::vector<at::Tensor> Executor::run(const Parameters& parameters, std::span<const at::Tensor> inputs,
-                                      bool training) const {
+std::vector<at::Tensor> Executor::run(const Parameters& parameters, std::span<const at::Tensor> inputs, bool training,
+                                      const Observation* observation) const {
   std::vector<at::Tensor> values(parameters.size());
   const auto at = [&](ValueId id) -> at::Tensor& { return values[static_cast<size_t>(id)]; };
-  for (size_t i = 0; i < inputs_.size(); ++i) at(inputs_[i]) = inputs[i];
+  const auto observe = [&](ValueId id) {
+    if (observation != nullptr && observation->watches(id)) observation->seen(id, at(id));
+  };
+  for (size_t i = 0; i < inputs_.size(); ++i) {
+    at(inputs_[i]) = inputs[i];
+    observe(inputs_[i]);
+  }
   std::vector<at::Tensor> in;
   std::vector<at::Tensor> out;
   for (const PlannedStep& step : steps_) {
@@ -75,8 +81,11 @@ std::vector<at::Tensor> Executor::run(const Parameters& parameters, std::span<co
     } catch (const c10::Error& error) {
       fail_input("{}: {}", step.label, reason(error));
     }
-    for (size_t i = 0; i < out.size(); ++i)
-      if (step.outputs[i] != no_value) at(step.outputs[i]) = std::move(out[i]);
+    for (size_t i = 0; i < out.size(); ++i) {
+      if (step.outputs[i] == no_value) continue;
+      at(step.outputs[i]) = std::move(out[i]);
+      observe(step.outputs[i]);
+    }
     for (const ValueId id : step.released) at(id) = at::Tensor();
   }
   std::vector<at::Tensor> results;

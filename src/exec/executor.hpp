@@ -7,6 +7,18 @@
 
 namespace pare {
 
+// Sees values while a graph runs: calibration, statistics of activations.
+struct Observation {
+  std::vector<bool> watched;  // by ValueId; shorter is padded with false. Inputs and computed values, not constants
+  // Called once a run for each watched value, in the order of the nodes (graph inputs first). The next node may
+  // overwrite the tensor: what is kept must be copied.
+  std::function<void(ValueId, const at::Tensor&)> seen;
+
+  bool watches(ValueId id) const {
+    return id != no_value && static_cast<size_t>(id) < watched.size() && watched[static_cast<size_t>(id)];
+  }
+};
+
 class Executor {
  public:
   // Plans the graph; throws (exit 3) naming the first node that cannot run. Keeps no reference to the graph.
@@ -14,7 +26,8 @@ class Executor {
 
   // Runs all nodes. `inputs` in the order of Graph::inputs, on the parameters' device. Returns the outputs in the order
   // of Graph::outputs. A value is let go after its last reader. Errors of ATen become exit 3 with the node's name.
-  std::vector<at::Tensor> run(const Parameters& parameters, std::span<const at::Tensor> inputs, bool training) const;
+  std::vector<at::Tensor> run(const Parameters& parameters, std::span<const at::Tensor> inputs, bool training,
+                              const Observation* observation = nullptr) const;
 
  private:
   struct PlannedStep {

@@ -1,5 +1,6 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/allclose.h>
+#include <ATen/ops/any.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/sum.h>
@@ -117,4 +118,26 @@ TEST_CASE("executor: shapes that do not fit name the node") {
     CHECK(error.code() == ExitCode::bad_input);
     CHECK(std::string(error.what()).find("Conv_0") != std::string::npos);
   }
+}
+
+TEST_CASE("executor: an observation sees inputs and values as they are before the next node, and nothing else") {
+  const Graph graph = test::small_cnn();
+  const Executor executor(graph);
+  const Parameters parameters(graph, at::kCPU, Training::off);
+  const at::Tensor x = samples(2);
+  Observation observation;
+  std::vector<ValueId> order;
+  bool negative = false;
+  const ValueId before_relu = graph.nodes[1].outputs[0];
+  observation.watched.resize(static_cast<size_t>(before_relu) + 1);
+  observation.watched[static_cast<size_t>(graph.inputs[0].value)] = true;
+  observation.watched[static_cast<size_t>(before_relu)] = true;
+  observation.seen = [&](ValueId id, const at::Tensor& value) {
+    order.push_back(id);
+    if (id == before_relu) negative = (value < 0).any().item<bool>();
+  };
+  const at::Tensor y = executor.run(parameters, {&x, 1}, false, &observation).at(0);
+  CHECK(order == std::vector<ValueId>{graph.inputs[0].value, before_relu});
+  CHECK(negative);  // although Relu overwrites it
+  CHECK(at::allclose(y, executor.run(parameters, {&x, 1}, false).at(0), 0, 0));
 }
