@@ -19,6 +19,7 @@ struct WireTypeError : protozero::exception {
   } while (false)
 
 #include <protozero/pbf_reader.hpp>
+#include <protozero/pbf_writer.hpp>
 
 namespace pare {
 

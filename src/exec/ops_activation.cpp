@@ -47,20 +47,9 @@ std::optional<at::Scalar> constant_scalar(const Site& site, size_t input) {
   return at::Scalar(to_double(*tensor).at(0));
 }
 
-// Opsets before 13 flatten the input to [product before axis, product from axis] and normalise the second dimension.
 Step softmax_with(const Site& site, at::Tensor (*function)(const at::Tensor&, int64_t, std::optional<at::ScalarType>)) {
-  if (!site.node.has("flatten_from")) {
-    const int64_t axis = site.node.integer("axis", -1);
-    return [=](const Call& call) { call.out[0] = function(call.in[0], axis, std::nullopt); };
-  }
-  const int64_t from = site.node.integer("flatten_from", 1);
-  return [=](const Call& call) {
-    const at::Tensor& x = call.in[0];
-    const int64_t axis = from < 0 ? from + x.dim() : from;
-    int64_t rows = 1;
-    for (int64_t i = 0; i < axis; ++i) rows *= x.size(i);
-    call.out[0] = function(x.reshape({rows, rows == 0 ? 0 : x.numel() / rows}), 1, std::nullopt).reshape(x.sizes());
-  };
+  const int64_t axis = site.node.integer("axis", -1);
+  return [=](const Call& call) { call.out[0] = function(call.in[0], axis, std::nullopt); };
 }
 
 }  // namespace

@@ -15,6 +15,11 @@
 
 namespace pare {
 
+// Every graph has the semantics of this opset; files that hold a changed graph declare it, or the input's when that is
+// newer. IR version 10 is the first that has all of its types.
+inline constexpr int64_t semantics_opset = 21;
+inline constexpr int64_t written_ir_version = 10;
+
 // Index into Graph::values.
 using ValueId = int32_t;
 // An optional input or output that is left out.

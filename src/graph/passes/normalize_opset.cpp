@@ -4,11 +4,14 @@
 #include <iterator>
 
 #include "src/core/error.hpp"
+#include "src/graph/passes/expand_flattening_softmax.hpp"
 
 namespace pare {
 namespace {
 
 constexpr int64_t oldest_opset = 7;
+// Softmax is over one axis since.
+constexpr int64_t softmax_opset = 13;
 constexpr int64_t newest_opset = 28;
 
 void set_input(Graph& graph, Node& node, size_t index, Tensor tensor) {
@@ -44,12 +47,6 @@ void clip_limits_to_inputs(Graph& graph, Node& node) {
 // kept.
 void drop_dropout_ratio(Graph&, Node& node) { node.attributes.erase("ratio"); }
 
-// Softmax and LogSoftmax 13: before, the input was flattened to two dimensions at `axis`, by default 1.
-void mark_flattening_softmax(Graph&, Node& node) {
-  node.attributes["flatten_from"] = node.integer("axis", 1);
-  node.attributes.erase("axis");
-}
-
 // BatchNormalization 9 dropped `spatial`; 14 replaced the extra training outputs by `training_mode`.
 void modern_batch_normalization(Graph&, Node& node) {
   if (node.integer("spatial", 1) != 1)
@@ -79,9 +76,12 @@ void pads_to_inputs(Graph& graph, Node& node) {
   node.attributes.erase("value");
 }
 
-// Split 13: the sizes became an input.
+// Split 13: the sizes became an input. Split 18: without sizes, the number of outputs is an attribute.
 void split_sizes_to_input(Graph& graph, Node& node) {
-  if (!node.has("split")) return;
+  if (!node.has("split")) {
+    if (node.input(1) == no_value) node.attributes["num_outputs"] = static_cast<int64_t>(node.outputs.size());
+    return;
+  }
   const auto sizes = node.integers("split", {});
   set_input(graph, node, 1, Tensor::of<int64_t>(DType::int64, {static_cast<int64_t>(sizes.size())}, sizes));
   node.attributes.erase("split");
@@ -132,7 +132,6 @@ constexpr Rule rules[] = {
     {"Clip", 11, clip_limits_to_inputs},
     {"Dropout", 12, drop_dropout_ratio},
     {"GroupNormalization", 21, refuse_scales_of_groups},
-    {"LogSoftmax", 13, mark_flattening_softmax},
     {"Pad", 11, pads_to_inputs},
     {"ReduceL2", 18, axes_to_input},
     {"ReduceMax", 18, axes_to_input},
@@ -142,8 +141,7 @@ constexpr Rule rules[] = {
     {"ReduceSum", 13, axes_to_input},
     {"Resize", 11, scales_behind_regions},
     {"Slice", 10, slice_bounds_to_inputs},
-    {"Softmax", 13, mark_flattening_softmax},
-    {"Split", 13, split_sizes_to_input},
+    {"Split", 18, split_sizes_to_input},
     {"Squeeze", 13, axes_to_input},
     {"TopK", 10, k_to_input},
     {"Unsqueeze", 13, axes_to_input},
@@ -166,6 +164,7 @@ void normalize_opset(Graph& graph) {
     });
     if (rule != std::end(rules)) rule->apply(graph, node);
   }
+  if (graph.opset < softmax_opset) expand_flattening_softmax(graph);
 }
 
 }  // namespace pare
