@@ -9,6 +9,7 @@
 
 #include "kernels/bitmask.hpp"
 #include "kernels/block_mask.hpp"
+#include "kernels/fake_quant.hpp"
 #include "kernels/mask.hpp"
 #include "kernels/nm_mask.hpp"
 #include "kernels/quantize.hpp"
@@ -200,6 +201,29 @@ void run_quantization(Run& run) {
   run.result(quantized, run.size);
 }
 
+void run_fake_quantization(Run& run) {
+  const float* values = run.normal("values");
+  const float* gradient = run.normal("gradient");
+  float* result = run.zeros<float>(run.size);
+  float* input_gradient = run.zeros<float>(run.size);
+  const int64_t channels = run.size < 64 ? 1 : 61, after = run.size / channels;
+  const std::vector<float> scales(static_cast<size_t>(channels), 0.037f), offsets(scales.size(), -0.4f);
+  const float* scale = run.buffer(scales);
+  const float* offset = run.buffer(offsets);
+  float* scale_gradient = run.zeros<float>(channels);
+  float* offset_gradient = run.zeros<float>(channels);
+  for (const AxisView view : {AxisView{1, 1, run.size}, AxisView{1, channels, after}, AxisView{after, channels, 1}})
+    for (const float* learned : {static_cast<const float*>(nullptr), offset}) {
+      const FakeQuant quant{values, FloatType::fp32, view, scale, learned, -3, -8, 7};
+      fake_quantize(run.device, quant, result);
+      fake_quantize_backward(run.device, quant, gradient, 0.01f, input_gradient, scale_gradient, offset_gradient);
+      run.result(result, quant.size());
+      run.result(input_gradient, quant.size());
+      run.result(scale_gradient, view.length);
+      run.result(offset_gradient, view.length);
+    }
+}
+
 void run_bitmasks(Run& run) {
   const float* values = run.normal("values", 2);
   const uint8_t* mask = run.buffer(run.byte_values("mask", 2));
@@ -229,7 +253,7 @@ struct Case {
 constexpr std::array cases = {
     Case{"score", run_scores},          Case{"threshold", run_threshold},    Case{"mask", run_masks},
     Case{"nm_mask", run_nm_masks},      Case{"block_mask", run_block_masks}, Case{"range", run_ranges},
-    Case{"quantize", run_quantization}, Case{"bitmask", run_bitmasks},
+    Case{"quantize", run_quantization}, Case{"bitmask", run_bitmasks},       Case{"fake_quant", run_fake_quantization},
 };
 
 // "" or where the first difference is.

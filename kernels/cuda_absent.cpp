@@ -1,6 +1,7 @@
 // The CUDA twins of a build without CUDA: the same symbols, each throwing.
 #include "kernels/bitmask.hpp"
 #include "kernels/block_mask.hpp"
+#include "kernels/fake_quant.hpp"
 #include "kernels/mask.hpp"
 #include "kernels/nm_mask.hpp"
 #include "kernels/quantize.hpp"
@@ -44,6 +45,10 @@ void quantize(void*, const float*, const ScaleLayout&, const float*, const uint8
 }
 void dequantize(void*, const uint8_t*, const ScaleLayout&, const float*, const uint8_t*, IntegerType, float*) {
   absent("dequantize");
+}
+void fake_quantize(void*, const FakeQuant&, void*) { absent("fake_quantize"); }
+void fake_quantize_backward(void*, const FakeQuant&, const void*, float, void*, float*, float*) {
+  absent("fake_quantize_backward");
 }
 void pack_nibbles(void*, const uint8_t*, int64_t, uint8_t*) { absent("pack_nibbles"); }
 void unpack_nibbles(void*, const uint8_t*, int64_t, IntegerType, uint8_t*) { absent("unpack_nibbles"); }

@@ -3,7 +3,8 @@
 #
 # Times the CPU kernels (default: 25.6 million floats, 2 threads, median of 5) as GB/s and share of a copy measured in the same run,
 # and the usual PyTorch 2.11 expressions on the same threads. Goals, exit 1 when one is missed: threshold >= 20x torch.kthvalue,
-# 2:4 mask >= 20x topk + scatter, score with its moving average >= 4x the eager expression, each >= 60 % of the copy.
+# 2:4 mask >= 20x topk + scatter, score with its moving average >= 4x the eager expression, each >= 60 % of the copy;
+# fake quantization per channel, forward and backward: >= 8x torch's and >= 70 % of the copy.
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 source "$root/scripts/peer_torch.sh"
 
@@ -53,5 +54,15 @@ for name, row in kernels.items():
     print(line)
 for name, peer in ("threshold", "sort"), ("score", "moving_average_in_place"):
     print(f"{name} against {peer} ({torch[peer]:.1f} ms): {torch[peer] / kernels[name]['ms']:.1f}x")
+passes = {name: [kernels[name], kernels[name + "_backward"]] for name in ("fake_quant", "fake_quant_channel")}
+for name, peer in ("fake_quant", "fake_quantize_tensor"), ("fake_quant_channel", "fake_quantize_channel"):
+    ms = sum(row["ms"] for row in passes[name])
+    share = sum(row["bytes"] for row in passes[name]) / ms / copy_rate
+    line = f"{name} forward and backward, {ms:.1f} ms, {share:.0%} of copy: {torch[peer] / ms:.1f}x {peer} ({torch[peer]:.1f} ms)"
+    if name == "fake_quant_channel":
+        met = torch[peer] / ms >= 8 and share >= 0.7
+        ok = ok and met
+        line += f", goals 8x and 70 %: {'met' if met else 'MISSED'}"
+    print(line)
 sys.exit(0 if ok else 1)
 PYTHON

@@ -42,6 +42,23 @@ def moving_average_in_place():
     average.mul_(decay).add_((weight * gradient).abs_(), alpha=1 - decay)
 
 
+def fake_quantize(*arguments):
+    """Forward and backward, per channel with 1,000 channels or per tensor."""
+    inputs = weight[:size // 1000 * 1000].view(1000, -1).requires_grad_()
+    with torch.enable_grad():
+        kernel = torch.fake_quantize_per_channel_affine if len(arguments) > 4 else torch.fake_quantize_per_tensor_affine
+        kernel(inputs, *arguments).backward(gradient[:inputs.numel()].view_as(inputs))
+    inputs.grad = None
+
+
+def fake_quantize_channel():
+    fake_quantize(torch.full((1000,), 0.03), torch.zeros(1000, dtype=torch.int32), 0, -8, 7)
+
+
+def fake_quantize_tensor():
+    fake_quantize(0.03, 0, -8, 7)
+
+
 def copy():
     other.copy_(weight)
 
@@ -56,5 +73,5 @@ def median_ms(body):
 
 
 with torch.no_grad():
-    bodies = [copy, moving_average, moving_average_in_place, kthvalue, sort, two_of_four]
+    bodies = [copy, moving_average, moving_average_in_place, kthvalue, sort, two_of_four, fake_quantize_channel, fake_quantize_tensor]
     print(json.dumps({body.__name__: median_ms(body) for body in bodies}))

@@ -15,6 +15,7 @@
 #include <nlohmann/json.hpp>
 
 #include "kernels/bitmask.hpp"
+#include "kernels/fake_quant.hpp"
 #include "kernels/mask.hpp"
 #include "kernels/nm_mask.hpp"
 #include "kernels/quantize.hpp"
@@ -94,6 +95,7 @@ nlohmann::ordered_json run(TwinDevice& twin, const Settings& settings) {
   twin.copy_in(histogram, &empty, sizeof empty);
   constexpr int64_t channels = 1000;
   float* channel_values = allocate<float>(twin, channels);
+  float* scale_gradient = allocate<float>(twin, channels);
   const std::vector<float> scales(channels, 0.03f);
   twin.copy_in(channel_values, scales.data(), channels * sizeof(float));
 
@@ -132,12 +134,20 @@ nlohmann::ordered_json run(TwinDevice& twin, const Settings& settings) {
              [&] { quantize(device, gradient, layout, channel_values, nullptr, IntegerType::int4, bytes); });
   timer.time("dequantize", 5 * n,
              [&] { dequantize(device, bytes, layout, channel_values, nullptr, IntegerType::int4, other); });
+  for (const bool per_channel : {false, true}) {
+    const std::string name = per_channel ? "fake_quant_channel" : "fake_quant";
+    const FakeQuant quant{
+        gradient, FloatType::fp32, per_channel ? layout.view : AxisView{1, 1, size}, channel_values, nullptr, 0, -8, 7};
+    timer.time(name, 8 * n, [&] { fake_quantize(device, quant, other); });
+    timer.time(name + "_backward", 12 * n,
+               [&] { fake_quantize_backward(device, quant, weight, 0.01f, other, scale_gradient, nullptr); });
+  }
   timer.time("pack_nibbles", 1.5 * n, [&] { pack_nibbles(device, bytes, size, mask); });
   timer.time("unpack_nibbles", 1.5 * n, [&] { unpack_nibbles(device, mask, size, IntegerType::int4, bytes); });
   for (void* data :
        {static_cast<void*>(weight), static_cast<void*>(gradient), static_cast<void*>(score), static_cast<void*>(other),
         static_cast<void*>(mask), static_cast<void*>(bits), static_cast<void*>(bytes), static_cast<void*>(flag),
-        static_cast<void*>(histogram), static_cast<void*>(channel_values)})
+        static_cast<void*>(histogram), static_cast<void*>(channel_values), static_cast<void*>(scale_gradient)})
     twin.release(data);
   return {{"size", size}, {"threads", settings.threads}, {"device", twin.name()}, {"kernels", timer.results()}};
 }

@@ -39,7 +39,7 @@ TEST_CASE("compare_twins: every kernel of every device equals its CPU twin") {
   on_every_device([](TwinDevice& device) {
     Memory memory(device);
     const auto rows = compare_twins(device.device(), memory, sizes);
-    CHECK(rows.size() == 8);
+    CHECK(rows.size() == 9);
     for (const auto& row : rows) {
       INFO(row.kernel);
       CHECK(row.compared > 20);
