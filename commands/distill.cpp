@@ -14,6 +14,7 @@ namespace {
 void check(const DistillOptions& options) {
   check_exists("STUDENT", options.student, true);
   check_data_options(options.data);
+  check_training(options.training, options.data);
   check_teacher(options.teacher, {"none"});
   check_model_outputs(options.output);
 }

@@ -46,7 +46,7 @@ ExitCode run_distill(const DistillOptions& options, RunContext& context) {
   if (options.init == "kaiming")
     initialize_kaiming(run.student().graph, run.parameters(), static_cast<uint64_t>(options.compute.seed));
   else before = run.measure_before();
-  const ExitCode end = run.train({}, {}, {});
+  const ExitCode end = run.train({});
   if (end == ExitCode::preempted) return end;
   run.write({}, lineage_of(options), before ? &*before : nullptr);
   run.finish();

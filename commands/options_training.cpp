@@ -44,21 +44,34 @@ std::string check_augment(const std::string& text) {
 void add_training_options(CLI::App& app, TrainingOptions& options) {
   app.option_defaults()->group("Training");
   add_integer(app, "--epochs", at_least_one, options.epochs, "passes over the training samples");
-  add_integer(app, "--steps", at_least_zero, options.steps, "if above 0, train this many batches instead");
-  add_integer(app, "--batch", {1, 1 << 24}, options.batch, "samples a step");
+  add_integer(app, "--steps", at_least_zero, options.steps, "if above 0, train this many steps instead");
+  add_integer(app, "--batch", {1, 1 << 24}, options.batch, "samples a batch");
+  add_integer(app, "--accumulate", {1, 1 << 20}, options.accumulate, "batches whose mean gradient makes a step");
   add_real(app, "--lr", above_zero, options.lr, "highest learning rate");
-  add_choice(app, "--optimizer", {"sgd", "adamw"}, options.optimizer, "sgd has Nesterov momentum 0.9");
+  add_choice(app, "--optimizer", {"sgd", "adamw"}, options.optimizer, "sgd has Nesterov momentum");
+  add_real(app, "--momentum", {0, 1, false, true}, options.momentum, "of sgd; 0: none");
+  add_flag(app, "--no-nesterov", options.no_nesterov, "sgd with classical momentum");
   add_choice(app, "--lr-schedule", {"cosine", "step", "constant"}, options.lr_schedule,
              "cosine: to zero; step: a tenth at half and at three quarters");
   add_integer(app, "--warmup", at_least_zero, options.warmup, "steps over which the learning rate rises from 0");
   add_real(app, "--weight-decay", at_least_zero, options.weight_decay, "of weights; decoupled for adamw");
   add_real(app, "--label-smoothing", {0, 1, false, true}, options.label_smoothing, "spread over the other classes");
+  add_real(app, "--clip-norm", at_least_zero, options.clip_norm, "limit of the norm of all gradients; 0: none");
+  add_real(app, "--ema", {0, 1, false, true}, options.ema,
+           "decay of a moving average of the weights, which is the result; 0: none");
+  add_integer(app, "--early-stop", at_least_zero, options.early_stop,
+              "end after N epochs without a better validation; 0: never");
   add_text(app, "--augment", "LIST", options.augment, "of flip (left-right) and shift:N (pixels): 'flip,shift:2'")
       ->check(check_augment, "");
   add_choice(app, "--batch-norm", {"freeze", "train"}, options.batch_norm,
              "BatchNormalization nodes that the file has");
-  add_choice(app, "--precision", {"auto", "fp32", "bf16"}, options.precision,
+  add_choice(app, "--precision", {"auto", "fp32", "bf16", "fp16"}, options.precision,
              "auto: bf16 on GPUs that have it, else fp32");
+}
+
+void check_training(const TrainingOptions& options, const DataOptions& data) {
+  if (options.early_stop > 0 && data.val.empty() && data.holdout == 0)
+    fail_usage("--early-stop: there is nothing to validate on; give --holdout or --val");
 }
 
 void add_teacher_options(CLI::App& app, TeacherOptions& options) {

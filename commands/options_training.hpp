@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "commands/options_data.hpp"
+
 namespace CLI {
 class App;
 }
@@ -15,15 +17,21 @@ struct TrainingOptions {
   int64_t epochs = 10;
   int64_t steps = 0;  // > 0: this many steps instead of `epochs`
   int64_t batch = 128;
+  int64_t accumulate = 1;  // batches a step
   double lr = 1e-3;
   std::string optimizer = "adamw";     // sgd | adamw
+  double momentum = 0.9;               // of sgd
+  bool no_nesterov = false;            // sgd with classical momentum
   std::string lr_schedule = "cosine";  // cosine | step | constant
   int64_t warmup = 0;                  // steps over which the learning rate rises from 0
   double weight_decay = 1e-4;
+  double clip_norm = 0;    // limit of the norm of all gradients; 0: none
+  double ema = 0;          // decay of the moving average of the weights; 0: none
+  int64_t early_stop = 0;  // validations without a better one before the training ends; 0: never
   double label_smoothing = 0;
   std::string augment;               // "flip,shift:2"; empty: none. Syntax checked
   std::string batch_norm = "train";  // freeze | train
-  std::string precision = "auto";    // auto | fp32 | bf16
+  std::string precision = "auto";    // auto | fp32 | bf16 | fp16
 };
 
 // The weight of the distillation loss is kd_weight, that of the labels 1 - kd_weight.
@@ -35,6 +43,9 @@ struct TeacherOptions {
 
 // Defaults shown in help are the values that `options` holds when it is added.
 void add_training_options(CLI::App& app, TrainingOptions& options);
+
+// Refuses (exit 2) what only works with validation samples when there are none.
+void check_training(const TrainingOptions& options, const DataOptions& data);
 
 // --temperature, --kd-weight; --teacher itself is the command's.
 void add_teacher_options(CLI::App& app, TeacherOptions& options);

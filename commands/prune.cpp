@@ -14,6 +14,7 @@ namespace {
 void check(const PruneOptions& options) {
   check_exists("MODEL", options.model, true);
   check_data_options(options.data);
+  check_training(options.training, options.data);
   check_teacher(options.teacher, {"original", "self", "none"});
   check_model_outputs(options.output);
 }

@@ -119,10 +119,14 @@ ExitCode run_prune(const PruneOptions& options, RunContext& context) {
     return ExitCode::ok;
   }
   const Metrics before = run.measure_before();
-  FitHooks hooks;
-  hooks.after_backward = [&](const StepInfo&) { pruner.accumulate(); };
-  hooks.after_step = [&](const StepInfo& info) { pruner.after_step(info.step); };
-  const ExitCode end = run.train(hooks, pruner.state(), [&] { return pruner.sparsity(); });
+  TrainingParts parts;
+  parts.hooks.after_backward = [&](const StepInfo& info) { pruner.accumulate(info.found_inf); };
+  parts.hooks.after_step = [&](const StepInfo& info) { pruner.after_step(info.step, info.found_inf); };
+  parts.state = pruner.state();
+  parts.sparsity = [&] { return pruner.sparsity(); };
+  parts.complete = [&] { return pruner.sparsity() + 1e-9 >= options.sparsity; };
+  parts.weights_replaced = [&] { pruner.apply(); };
+  const ExitCode end = run.train(parts);
   if (end == ExitCode::preempted) return end;
   run.write(pruner.masked_names(), lineage_of(options), &before);
   run.finish();

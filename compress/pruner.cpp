@@ -48,9 +48,10 @@ Pruner::Pruner(const Parameters& parameters, const Optimizer& optimizer, PruneCo
         "--exclude");
   device_.cuda = targets_.front().weight.is_cuda();
   found_inf_ = at::zeros({1}, targets_.front().weight.options().requires_grad(false));
+  pending_ = at::zeros({}, at::kBool);
 }
 
-void Pruner::accumulate() {
+void Pruner::accumulate(const at::Tensor& found_inf) {
   const c10::AutoGradMode no_grad(false);
   std::vector<kernels::ScoreTensor> tensors;
   std::vector<at::Tensor> gradients;
@@ -64,12 +65,18 @@ void Pruner::accumulate() {
   step.importance = config_.importance;
   step.decay = static_cast<float>(config_.average);
   if (config_.importance == kernels::Importance::magnitude) step.accumulate = kernels::Accumulate::replace;
-  kernels::accumulate_scores(device_, step, tensors, found_inf_.mutable_data_ptr<float>());
+  step.check_gradients = !found_inf.defined();
+  const at::Tensor& flag = found_inf.defined() ? found_inf : found_inf_;
+  kernels::accumulate_scores(device_, step, tensors, flag.mutable_data_ptr<float>());
 }
 
-void Pruner::after_step(int64_t step) {
+void Pruner::after_step(int64_t step, const at::Tensor& found_inf) {
   const c10::AutoGradMode no_grad(false);
-  if (schedule_ && schedule_->due(step)) renew_masks(schedule_->at(step));
+  if (schedule_ && (schedule_->due(step) || pending_.item<bool>())) {
+    const bool skipped = found_inf.defined() && found_inf.item<float>() != 0;
+    pending_.fill_(skipped);
+    if (!skipped) renew_masks(schedule_->at(step));
+  }
   apply();
 }
 
@@ -142,6 +149,7 @@ std::map<std::string, at::Tensor> Pruner::state() const {
     tensors.emplace("mask/" + target.name, target.mask);
     tensors.emplace("score/" + target.name, target.score);
   }
+  tensors.emplace("masks pending", pending_);
   return tensors;
 }
 

@@ -25,11 +25,15 @@ class Pruner {
   void set_schedule(SparsitySchedule schedule) { schedule_ = std::move(schedule); }
 
   // Adds the present gradients to the scores; call when they are complete. A step with inf or NaN leaves the scores
-  // alone.
-  void accumulate();
+  // alone: the trainer's `found_inf` ([] float on the device) says which; where it is not given the gradients are
+  // looked at here.
+  void accumulate(const at::Tensor& found_inf = {});
   // After optimizer step `step`: renews the masks when the schedule says so, and applies them to weights and moments.
-  // Throws (exit 1) when all scores are zero or one is NaN.
-  void after_step(int64_t step);
+  // Where `found_inf` is 1 the masks stay, and are renewed after the next step that is not left out. Throws (exit 1)
+  // when all scores are zero or one is NaN.
+  void after_step(int64_t step, const at::Tensor& found_inf = {});
+  // Makes weights and moments zero again where they are masked: after weights were replaced from outside.
+  void apply();
 
   // Share of pruned elements among the selected weights.
   double sparsity() const;
@@ -49,7 +53,6 @@ class Pruner {
   };
 
   void renew_masks(double sparsity);
-  void apply();
   void select(std::span<Target> targets, double sparsity);
 
   PruneConfig config_;
@@ -57,6 +60,7 @@ class Pruner {
   kernels::Device device_;
   std::vector<Target> targets_;
   at::Tensor found_inf_;
+  at::Tensor pending_;  // [] bool on the CPU: a renewal of the masks waits for a step that is not left out
 };
 
 }  // namespace pare

@@ -48,11 +48,12 @@ void check_settings(const Json& stored, const Json& wanted) {
 }  // namespace
 
 void save_checkpoint(const Checkpoint& checkpoint, const std::string& path) {
-  Hdf5File file = Hdf5File::create(3);
+  Hdf5File file = Hdf5File::create(4);
   Hdf5Group root = file.root();
   root.set_attribute("format", format_name);
   root.write_text("settings", checkpoint.settings.dump());
   root.write_text("state", checkpoint.state.dump());
+  root.write_bytes("graph", checkpoint.graph);
   root.write_bytes("tensors", packed(checkpoint.tensors));
   AtomicFile target(path);
   file.write_to(target);

@@ -1,6 +1,7 @@
 // The state of a training run in one HDF5 file: tensors by name, and a JSON document that says of what run it is.
 #pragma once
 
+#include "formats/byte_rope.hpp"
 #include "src/core/json.hpp"
 #include "src/exec/aten.hpp"
 
@@ -10,6 +11,7 @@ struct Checkpoint {
   Json settings;  // what must be equal for a run to go on
   Json state;     // steps done, history
   std::map<std::string, at::Tensor> tensors;
+  ByteRope graph = {};  // of the model that is trained: ONNX without the weights
 };
 
 // Replaces the file atomically. Tensors are stored in their own type, row-major.

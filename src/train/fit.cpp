@@ -1,89 +1,95 @@
 #include "src/train/fit.hpp"
 
-#include <cmath>
 #include <limits>
 
+#include <ATen/TensorOperators.h>
+
 #include "src/core/error.hpp"
-#include "src/train/metrics.hpp"
 #include "src/train/precision.hpp"
 
 namespace pare {
 namespace {
 
-// Steps between two looks at the loss: reading it waits for the device.
-constexpr int64_t loss_interval = 50;
-
-at::Tensor teacher_logits(const Teacher& teacher, const at::Tensor& inputs) {
-  if (teacher.executor == nullptr) return {};
-  const c10::AutoGradMode no_grad(false);
-  return teacher.executor->run(*teacher.parameters, {&inputs, 1}, false).at(0);
-}
-
-// Sum of losses on the device since it was last read.
-class LossMeter {
- public:
-  void add(const at::Tensor& loss) {
-    const c10::AutoGradMode no_grad(false);
-    sum_ = count_ == 0 ? loss.detach().clone() : sum_.add_(loss.detach());
-    ++count_;
-  }
-
-  // The mean since the last call. Throws (exit 1) when it is not finite.
-  double read(int64_t step) {
-    const double mean = sum_.item<double>() / static_cast<double>(count_);
-    count_ = 0;
-    if (!std::isfinite(mean)) fail_run("training: the loss is {} at step {}; try a smaller --lr", mean, step);
-    return mean;
-  }
-
- private:
-  at::Tensor sum_;
-  int64_t count_ = 0;
-};
+// Steps between two looks at the loss and the counters: reading them waits for the device.
+constexpr int64_t look_interval = 25;
+constexpr int64_t most_skipped_in_a_row = 10;
 
 void call(const std::function<void(const StepInfo&)>& hook, const StepInfo& info) {
   if (hook) hook(info);
 }
 
-}  // namespace
-
-FitEnd fit(const FitConfig& config, Learner learner, Teacher teacher, Loader& loader, const Shape& sample_shape,
-           at::Device device, int64_t first_step, const FitHooks& hooks, const std::function<bool()>& stop) {
-  const int64_t per_epoch = loader.batches_per_epoch();
-  StepInfo info{first_step, first_step / per_epoch, std::numeric_limits<double>::quiet_NaN(), 0};
-  LossMeter meter;
-  loader.start(info.epoch, first_step % per_epoch);
-  while (info.step < config.steps) {
+// Mean loss of the batches of one step, with its gradient in the leaves.
+at::Tensor backward(const FitConfig& config, const TrainingState& state, const LossFunction& loss_of, Loader& loader,
+                    at::DeviceType device, const StepInfo& info, int64_t batches) {
+  at::Tensor sum;
+  for (int64_t i = 0; i < batches; ++i) {
     const Batch* batch = loader.next();
-    if (batch == nullptr) {
-      loader.start(++info.epoch);
-      continue;
-    }
-    info.learning_rate = config.learning_rate.at(info.step);
-    const at::Tensor inputs = inputs_of(*batch, sample_shape, device);
     at::Tensor loss;
     {
-      const AutocastScope autocast(config.precision, device.type());
-      const at::Tensor taught = teacher_logits(teacher, inputs);
-      const at::Tensor logits = learner.executor.run(learner.parameters, {&inputs, 1}, config.train_batch_norm).at(0);
-      loss = training_loss(logits, labels_of(*batch, device), taught, config.loss);
+      const AutocastScope autocast(config.precision, device);
+      loss = loss_of(*batch, info);
     }
-    learner.optimizer.zero_grad();
-    loss.backward();
+    if (batches > 1) loss = loss / static_cast<double>(batches);
+    state.guard.scaled(loss).backward();
+    sum = sum.defined() ? sum + loss.detach() : loss.detach();
+  }
+  return sum;
+}
+
+void check_progress(const TrainingState& state, int64_t step) {
+  if (state.guard.in_a_row() >= most_skipped_in_a_row)
+    fail_run(
+        "training: loss or gradients were not finite in {} steps in a row up to step {}; the last checkpoint is kept; "
+        "try a smaller --lr, --clip-norm or another --precision",
+        state.guard.in_a_row(), step);
+}
+
+}  // namespace
+
+int64_t steps_per_epoch(const Loader& loader, int64_t accumulate) {
+  return (loader.batches_per_epoch() + accumulate - 1) / accumulate;
+}
+
+FitEnd fit(const FitConfig& config, TrainingState& state, const LossFunction& loss_of, Loader& loader,
+           at::Device device, int64_t first_step, const FitHooks& hooks, const std::function<bool()>& stop) {
+  const int64_t per_epoch = steps_per_epoch(loader, config.accumulate);
+  StepInfo info;
+  info.step = first_step;
+  info.loss = std::numeric_limits<double>::quiet_NaN();
+  info.found_inf = state.guard.found_inf();
+  bool more = true;
+  while (info.step < config.steps && more) {
+    info.epoch = info.step / per_epoch;
+    const int64_t step_in_epoch = info.step % per_epoch;
+    const int64_t first_batch = step_in_epoch * config.accumulate;
+    if (step_in_epoch == 0) state.loss.reset();
+    if (step_in_epoch == 0 || info.step == first_step) loader.start(info.epoch, first_batch);
+    info.learning_rate = config.learning_rate.at(info.step);
+    state.guard.begin();
+    state.optimizer.zero_grad();
+    const int64_t batches = std::min(config.accumulate, loader.batches_per_epoch() - first_batch);
+    const at::Tensor loss = backward(config, state, loss_of, loader, device.type(), info, batches);
+    state.guard.check(loss);
     call(hooks.after_backward, info);
-    learner.optimizer.step(info.learning_rate);
+    if (config.clip_norm > 0) state.guard.clip(config.clip_norm);
+    state.optimizer.step(info.learning_rate, info.found_inf);
+    state.guard.end();
     call(hooks.after_step, info);
-    meter.add(loss);
+    if (state.average) state.average->update(info.found_inf);
+    state.loss.add(loss, info.found_inf);
     ++info.step;
     const bool epoch_ends = info.step % per_epoch == 0 || info.step == config.steps;
-    if (info.step % loss_interval == 0 || epoch_ends) {
-      info.loss = meter.read(info.step);
+    if (device.is_cpu() || info.step % look_interval == 0 || epoch_ends) check_progress(state, info.step);
+    if (info.step % look_interval == 0 || epoch_ends) {
+      info.loss = state.loss.mean();
       call(hooks.on_progress, info);
     }
-    if (epoch_ends) call(hooks.on_epoch, info);
-    const bool stopped = stop() && info.step < config.steps;
-    const bool due = config.checkpoint_every > 0 ? info.step % config.checkpoint_every == 0 : epoch_ends;
-    if (hooks.save && (stopped || (due && info.step < config.steps))) hooks.save(info.step);
+    if (epoch_ends && hooks.on_epoch) more = hooks.on_epoch(info);
+    const bool stopped = stop() && info.step < config.steps && more;
+    // A checkpoint in the middle of bad steps would be no good one to go back to.
+    const bool due = (config.checkpoint_every > 0 ? info.step % config.checkpoint_every == 0 : epoch_ends) && more &&
+                     info.step < config.steps;
+    if (hooks.save && (stopped || (due && state.guard.in_a_row() == 0))) hooks.save(info.step);
     if (stopped) return FitEnd::stopped;
   }
   return FitEnd::finished;

@@ -2,8 +2,10 @@
 
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
-#include <ATen/ops/full.h>
+#include <ATen/ops/rsub.h>
+#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
+#include <fmt/format.h>
 
 namespace pare {
 
@@ -16,19 +18,27 @@ Optimizer::Optimizer(const Parameters& parameters, OptimizerConfig config) : con
 
 void Optimizer::add(Group& group, const Parameter& parameter) {
   const c10::AutoGradMode no_grad(false);
-  OptimizerState state{parameter.name, parameter.tensor, {at::zeros_like(parameter.tensor)}};
+  OptimizerState state{parameter.name, parameter.tensor, {}, {}};
+  const auto add_moment = [&](std::vector<at::Tensor>& moments) {
+    moments.push_back(at::zeros_like(parameter.tensor));
+    state.moments.push_back(moments.back());
+  };
   group.leaves.push_back(parameter.tensor);
-  group.first.push_back(state.moments[0]);
   if (config_.kind == "adamw") {
-    state.moments.push_back(at::zeros_like(parameter.tensor));
-    group.second.push_back(state.moments[1]);
-    group.counts.push_back(at::full({}, 0.0f, parameter.tensor.options().requires_grad(false)));
+    add_moment(group.first);
+    add_moment(group.second);
+    state.count = at::zeros({}, parameter.tensor.options().requires_grad(false));
+    group.counts.push_back(state.count);
+  } else if (config_.momentum > 0) {
+    add_moment(group.first);
   }
   states_.push_back(std::move(state));
 }
 
-void Optimizer::step(double learning_rate) {
+void Optimizer::step(double learning_rate, const at::Tensor& found_inf) {
   const c10::AutoGradMode no_grad(false);
+  std::optional<at::Tensor> skip;
+  if (found_inf.defined()) skip = found_inf;
   for (Group& group : groups_) {
     // Leaves that this batch did not reach have no gradient and stay as they are.
     std::vector<at::Tensor> leaves, gradients, first, second, counts;
@@ -36,20 +46,20 @@ void Optimizer::step(double learning_rate) {
       if (!group.leaves[i].grad().defined()) continue;
       leaves.push_back(group.leaves[i]);
       gradients.push_back(group.leaves[i].grad());
-      first.push_back(group.first[i]);
+      if (!group.first.empty()) first.push_back(group.first[i]);
       if (config_.kind != "adamw") continue;
       second.push_back(group.second[i]);
-      counts.push_back(group.counts[i].add_(1));
+      counts.push_back(skip ? group.counts[i].add_(at::rsub(*skip, 1.0)) : group.counts[i].add_(1));
     }
     if (leaves.empty()) continue;
+    // Momentum starts at zero, so the kernel's first step needs no case of its own.
     if (config_.kind == "adamw")
       at::_fused_adamw_(leaves, gradients, first, second, {}, counts, learning_rate, 0.9, 0.999, group.weight_decay,
-                        1e-8, false, false);
+                        1e-8, false, false, {}, skip);
     else
-      at::_fused_sgd_(leaves, gradients, first, group.weight_decay, 0.9, learning_rate, 0.0, true, false,
-                      steps_done_ == 0);
+      at::_fused_sgd_(leaves, gradients, first, group.weight_decay, config_.momentum, learning_rate, 0.0,
+                      config_.nesterov && config_.momentum > 0, false, false, {}, skip);
   }
-  ++steps_done_;
 }
 
 void Optimizer::zero_grad() {
@@ -57,11 +67,14 @@ void Optimizer::zero_grad() {
     for (at::Tensor& leaf : group.leaves) leaf.mutable_grad() = at::Tensor();
 }
 
-void Optimizer::set_steps_done(int64_t steps) {
-  const c10::AutoGradMode no_grad(false);
-  steps_done_ = steps;
-  for (Group& group : groups_)
-    for (at::Tensor& count : group.counts) count.fill_(static_cast<double>(steps));
+std::map<std::string, at::Tensor> Optimizer::state() const {
+  std::map<std::string, at::Tensor> tensors;
+  for (const OptimizerState& state : states_) {
+    for (size_t i = 0; i < state.moments.size(); ++i)
+      tensors.emplace(fmt::format("moment{}/{}", i, state.name), state.moments[i]);
+    if (state.count.defined()) tensors.emplace("count/" + state.name, state.count);
+  }
+  return tensors;
 }
 
 }  // namespace pare

@@ -8,29 +8,33 @@
 namespace pare {
 
 struct OptimizerConfig {
-  std::string kind = "adamw";  // adamw (Loshchilov & Hutter 2019; betas 0.9, 0.999) | sgd (Nesterov momentum 0.9)
+  std::string kind = "adamw";  // adamw (Loshchilov & Hutter 2019; betas 0.9, 0.999) | sgd
   double weight_decay = 0;     // of weights; offsets are never decayed
+  double momentum = 0.9;       // of sgd; 0: none
+  bool nesterov = true;        // of sgd with momentum
 };
 
-// State tensors of one parameter, in the parameter's layout: momentum, or first and second moments.
+// State tensors of one parameter: its moments in the parameter's layout (momentum, or first and second moments), and
+// for adamw the number of updates that it had.
 struct OptimizerState {
   std::string name;
   at::Tensor weight;
   std::vector<at::Tensor> moments;
+  at::Tensor count;  // [] float; undefined for sgd
 };
 
 class Optimizer {
  public:
   Optimizer(const Parameters& parameters, OptimizerConfig config);
 
-  // Updates every leaf from its gradient.
-  void step(double learning_rate);
+  // Updates every leaf from its gradient. `found_inf`, where defined, is [] float on the leaves' device: when it is 1
+  // nothing changes.
+  void step(double learning_rate, const at::Tensor& found_inf = {});
   void zero_grad();
 
   const std::vector<OptimizerState>& states() const { return states_; }
-  int64_t steps_done() const { return steps_done_; }
-  // For resuming: the moments were copied into states() by the caller.
-  void set_steps_done(int64_t steps);
+  // All state by name, for checkpoints; contents may be replaced in place.
+  std::map<std::string, at::Tensor> state() const;
 
  private:
   // Leaves that share a weight decay, in the form the fused kernels take.
@@ -44,7 +48,6 @@ class Optimizer {
   OptimizerConfig config_;
   std::vector<Group> groups_;
   std::vector<OptimizerState> states_;
-  int64_t steps_done_ = 0;
 };
 
 }  // namespace pare

@@ -10,9 +10,9 @@ std::string resolve_precision(const std::string& precision, at::Device device) {
 }
 
 AutocastScope::AutocastScope(const std::string& precision, at::DeviceType device)
-    : active_(precision == "bf16"), device_(device) {
+    : active_(precision != "fp32"), device_(device) {
   if (!active_) return;
-  at::autocast::set_autocast_dtype(device_, at::kBFloat16);
+  at::autocast::set_autocast_dtype(device_, precision == "fp16" ? at::kHalf : at::kBFloat16);
   at::autocast::set_autocast_enabled(device_, true);
   at::autocast::increment_nesting();
 }

@@ -1,4 +1,5 @@
-// Mixed precision: inside the scope, ATen's autocast runs convolutions and matrix products in bf16; weights stay fp32.
+// Mixed precision: inside the scope, ATen's autocast runs convolutions and matrix products in 16 bits; weights stay
+// fp32.
 #pragma once
 
 #include "src/exec/aten.hpp"
@@ -10,7 +11,7 @@ std::string resolve_precision(const std::string& precision, at::Device device);
 
 class AutocastScope {
  public:
-  // `precision`: fp32 (no effect) or bf16.
+  // `precision`: fp32 (no effect), bf16 or fp16.
   AutocastScope(const std::string& precision, at::DeviceType device);
   ~AutocastScope();
   AutocastScope(const AutocastScope&) = delete;

@@ -120,6 +120,20 @@ TEST_CASE("pruner: a step with an infinite gradient leaves the scores as they we
   for (const auto& [name, tensor] : pruner.state()) CHECK(tensor.equal(before.at(name)));
 }
 
+TEST_CASE("pruner: a step that the trainer leaves out keeps scores and masks; the masks change after the next one") {
+  Fixture f;
+  Pruner pruner = f.pruner("global");
+  pruner.set_schedule(once(0.5));
+  const at::Tensor fine = at::zeros({}), bad = at::zeros({}).fill_(1);
+  f.set_gradients(3);
+  pruner.accumulate(bad);
+  pruner.after_step(0, bad);
+  CHECK(pruner.sparsity() == 0);
+  pruner.accumulate(fine);
+  pruner.after_step(1, fine);
+  CHECK(pruner.sparsity() >= 0.5);
+}
+
 TEST_CASE("pruner: zero gradients everywhere are an error, not a choice by index") {
   Fixture f;
   Pruner pruner = f.pruner("global");

@@ -1,9 +1,12 @@
 #include <cmath>
+#include <set>
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/allclose.h>
 #include <doctest/doctest.h>
 
 #include "src/core/error.hpp"
-#include "src/train/fit.hpp"
+#include "src/train/objective.hpp"
 #include "tests/support/graph_builder.hpp"
 
 using namespace pare;
@@ -16,6 +19,7 @@ class Bright : public Dataset {
   std::string name() const override { return "bright"; }
   std::string sample_name(int64_t index) const override { return "bright: sample " + std::to_string(index); }
   int64_t size() const override { return 64; }
+  std::set<int64_t> broken;  // samples that are NaN
   const Shape& sample_shape() const override { return shape_; }
   DType element_type() const override { return DType::float32; }
   const uint8_t* stored_uint8(int64_t) const override { return nullptr; }
@@ -24,8 +28,9 @@ class Bright : public Dataset {
   int64_t class_count() const override { return 3; }
   void read(int64_t index, float* sample) const override {
     for (int64_t i = 0; i < 72; ++i)
-      sample[i] =
-          0.3f * random_normal({5, 1}, static_cast<uint64_t>(72 * index + i)) + (i % 3 == label(index) ? 1.0f : 0.0f);
+      sample[i] = broken.contains(index) ? NAN
+                                         : 0.3f * random_normal({5, 1}, static_cast<uint64_t>(72 * index + i)) +
+                                               (i % 3 == label(index) ? 1.0f : 0.0f);
   }
 
  private:
@@ -36,28 +41,50 @@ struct Run {
   Graph graph = test::small_cnn();
   Executor executor{graph};
   Parameters parameters{graph, at::kCPU, Training::on};
-  Optimizer optimizer{parameters, {"adamw", 1e-4}};
+  TrainingState state;
   Bright data;
+  FitConfig config;
+  int64_t batch = 16;
+  FitHooks hooks;
   std::vector<double> losses;
   std::vector<int64_t> saved;
 
+  explicit Run(OptimizerConfig optimizer = {"adamw", 1e-4}, double ema = 0, LossScaling scaling = LossScaling::none)
+      : state(parameters, optimizer, scaling, ema) {
+    config.learning_rate = {0.03, "cosine", 0, 40};
+  }
+
   FitEnd train(int64_t steps, int64_t first = 0, int64_t stop_after = 1 << 30, int64_t every = 0) {
     LoaderConfig loader_config;
-    loader_config.batch = 16;
+    loader_config.batch = batch;
     loader_config.shuffle = true;
     loader_config.seed = 4;
     Loader loader(data, loader_config);
-    FitConfig config;
     config.steps = steps;
-    config.learning_rate = {0.03, "cosine", 0, 40};
     config.checkpoint_every = every;
     int64_t done = first;
-    FitHooks hooks;
-    hooks.after_step = [&](const StepInfo& info) { done = info.step + 1; };
-    hooks.on_epoch = [&](const StepInfo& info) { losses.push_back(info.loss); };
-    hooks.save = [&](int64_t step) { saved.push_back(step); };
-    return fit(config, {executor, parameters, optimizer}, {}, loader, data.sample_shape(), at::kCPU, first, hooks,
-               [&] { return done >= stop_after; });
+    FitHooks all = hooks;
+    all.after_step = [&](const StepInfo& info) {
+      if (hooks.after_step) hooks.after_step(info);
+      done = info.step + 1;
+    };
+    all.on_epoch = [&](const StepInfo& info) {
+      losses.push_back(info.loss);
+      return !hooks.on_epoch || hooks.on_epoch(info);
+    };
+    all.save = [&](int64_t step) { saved.push_back(step); };
+    const Objective objective({&executor, &parameters}, {}, {}, data.sample_shape(), at::kCPU, true);
+    return fit(config, state, objective, loader, at::kCPU, first, all, [&] { return done >= stop_after; });
+  }
+
+  // Everything that a step may change.
+  std::map<std::string, at::Tensor> everything() const {
+    std::map<std::string, at::Tensor> copies;
+    for (const Parameter& parameter : parameters.all())
+      copies.emplace(parameter.name, parameter.tensor.detach().clone());
+    for (const auto& [name, tensor] : state.tensors())
+      if (!name.starts_with("guard/")) copies.emplace(name, tensor.clone());
+    return copies;
   }
 
   bool same_as(const Run& other) const {
@@ -96,11 +123,119 @@ TEST_CASE("fit: checkpoints come at the end of epochs, or every so many steps, n
   CHECK(steps.saved == std::vector<int64_t>{5, 10});
 }
 
-TEST_CASE("fit: a loss that is not finite stops the training") {
-  Run run;
-  {
-    const c10::AutoGradMode no_grad(false);
-    run.parameters.leaves().back().fill_(NAN);
+TEST_CASE("fit: a step whose gradients are not finite changes nothing") {
+  for (const OptimizerConfig& optimizer : {OptimizerConfig{"adamw", 1e-2}, OptimizerConfig{"sgd", 1e-2}}) {
+    Run run(optimizer, 0.9);
+    run.data.broken = {17};
+    std::map<std::string, at::Tensor> before = run.everything();
+    int64_t skipped = 0;
+    run.hooks.after_step = [&](const StepInfo& info) { skipped += info.skipped(); };
+    run.hooks.on_epoch = [](const StepInfo&) { return true; };
+    // One batch of four in each epoch holds the broken sample; one step at a time shows which.
+    int64_t unchanged = 0;
+    for (int64_t step = 0; step < 8; ++step) {
+      const int64_t skipped_before = skipped;
+      run.train(step + 1, step);
+      const auto after = run.everything();
+      bool same = true;
+      for (const auto& [name, tensor] : after)
+        if (!name.starts_with("loss/")) same = same && tensor.equal(before.at(name));
+      CHECK(same == (skipped > skipped_before));
+      unchanged += same;
+      before = after;
+    }
+    CHECK(unchanged == 2);
+    CHECK(run.state.guard.skipped() == 2);
+    for (const double loss : run.losses) CHECK((std::isnan(loss) || loss < 10));
   }
-  CHECK_THROWS_AS(run.train(8), Error);
+}
+
+TEST_CASE("fit: ten bad steps in a row stop the training, and no checkpoint is written in between") {
+  Run run;
+  for (int64_t i = 0; i < 64; ++i) run.data.broken.insert(i);
+  const auto before = run.everything();
+  try {
+    run.train(100, 0, 1 << 30, 1);
+    FAIL("expected an error");
+  } catch (const Error& error) {
+    CHECK(error.code() == ExitCode::failure);
+    CHECK(std::string(error.what()).find("10 steps in a row up to step 10") != std::string::npos);
+  }
+  CHECK(run.saved.empty());
+  for (const auto& [name, tensor] : run.everything()) CHECK(tensor.equal(before.at(name)));
+}
+
+TEST_CASE("fit: the mean gradient of two batches is that of one twice as large") {
+  // Without batch statistics, which depend on the batch.
+  Run whole({"sgd", 0}), halves({"sgd", 0});
+  halves.config.accumulate = 2;
+  const Objective frozen_whole({&whole.executor, &whole.parameters}, {}, {}, whole.data.sample_shape(), at::kCPU,
+                               false);
+  const Objective frozen_halves({&halves.executor, &halves.parameters}, {}, {}, whole.data.sample_shape(), at::kCPU,
+                                false);
+  LoaderConfig loader_config;
+  loader_config.batch = 16;
+  Loader large(whole.data, loader_config);
+  loader_config.batch = 8;
+  Loader small(halves.data, loader_config);
+  whole.config.steps = halves.config.steps = 6;
+  fit(whole.config, whole.state, frozen_whole, large, at::kCPU, 0, {}, [] { return false; });
+  fit(halves.config, halves.state, frozen_halves, small, at::kCPU, 0, {}, [] { return false; });
+  for (size_t i = 0; i < whole.parameters.all().size(); ++i)
+    CHECK(at::allclose(whole.parameters.all()[i].tensor, halves.parameters.all()[i].tensor, 1e-4, 1e-5));
+}
+
+TEST_CASE("fit: an epoch of accumulated batches ends with the batches that are left") {
+  Run run;
+  run.config.accumulate = 3;
+  run.train(4);
+  CHECK(run.losses.size() == 2);  // 4 batches: steps of 3 and 1
+  Run parts;
+  parts.config.accumulate = 3;
+  parts.train(4, 0, 1);
+  parts.train(4, 1);
+  CHECK(run.same_as(parts));
+}
+
+TEST_CASE("fit: clipping bounds the step") {
+  Run run({"sgd", 0, 0});
+  run.config.clip_norm = 1e-3;
+  const auto before = run.everything();
+  run.train(1);
+  double change = 0;
+  for (const Parameter& parameter : run.parameters.all())
+    if (parameter.role != Role::statistics)
+      change += (parameter.tensor.detach() - before.at(parameter.name)).pow(2).sum().item<double>();
+  CHECK(std::sqrt(change) == doctest::Approx(0.03 * 1e-3).epsilon(1e-3));
+}
+
+TEST_CASE("fit: on_epoch can end the training") {
+  Run run;
+  run.hooks.on_epoch = [](const StepInfo& info) { return info.step < 8; };
+  CHECK(run.train(40) == FitEnd::finished);
+  CHECK(run.losses.size() == 2);
+  CHECK(run.saved == std::vector<int64_t>{4});
+}
+
+TEST_CASE("fit: loss scaling leaves overflowing steps out and halves the scale; hooks see unscaled gradients") {
+  Run scaled({"sgd", 0}, 0, LossScaling::dynamic), plain({"sgd", 0});
+  const auto first_gradient = [](Run& run, at::Tensor& gradient) {
+    run.hooks.after_backward = [&](const StepInfo& info) {
+      if (info.step == 0) gradient = run.parameters.leaves().front().grad().clone();
+    };
+  };
+  at::Tensor ours, reference;
+  first_gradient(scaled, ours);
+  first_gradient(plain, reference);
+  scaled.train(1);
+  plain.train(1);
+  CHECK(at::allclose(ours, reference, 1e-4, 1e-7));
+  CHECK(scaled.state.guard.scale() == 65536);
+  scaled.hooks.after_backward = nullptr;
+  for (int64_t i = 0; i < 64; ++i) scaled.data.broken.insert(i);
+  scaled.train(6, 1);
+  CHECK(scaled.state.guard.scale() == 65536 / 32);
+  CHECK(scaled.state.guard.in_a_row() == 0);  // a smaller scale may cure it
+  CHECK(scaled.state.guard.skipped() == 5);
+  CHECK_THROWS_AS(scaled.train(100, 6), Error);
 }

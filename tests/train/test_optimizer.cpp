@@ -54,6 +54,21 @@ TEST_CASE("optimizer: SGD has Nesterov momentum") {
   CHECK(f.first(f.weight) == doctest::Approx(w).epsilon(1e-5));
 }
 
+TEST_CASE("optimizer: SGD with classical momentum, and with none") {
+  for (const double rate : {0.9, 0.0}) {
+    Fixture f;
+    Optimizer optimizer(f.parameters, {"sgd", 0, rate, false});
+    double w = f.first(f.weight), momentum = 0;
+    for (const double g : {0.5, -0.25, 0.125}) {
+      f.weight.mutable_grad() = at::full_like(f.weight, g);
+      optimizer.step(0.1);
+      momentum = rate * momentum + g;
+      w -= 0.1 * momentum;
+    }
+    CHECK(f.first(f.weight) == doctest::Approx(w).epsilon(1e-5));
+  }
+}
+
 TEST_CASE("optimizer: a leaf without a gradient stays as it is") {
   Fixture f;
   Optimizer optimizer(f.parameters, {"adamw", 0.1});

@@ -1,0 +1,173 @@
+#include <chrono>
+#include <cmath>
+#include <filesystem>
+
+#include "commands/training_run.hpp"
+#include "src/core/error.hpp"
+#include "src/core/progress.hpp"
+#include "src/core/signals.hpp"
+#include "src/train/checkpoint.hpp"
+#include "src/train/run_log.hpp"
+
+namespace pare {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// The model's ONNX with the weights taken out.
+ByteRope graph_of(const OnnxModel& model) {
+  OnnxEdit edit;
+  edit.tensor_data = [](const NamedTensor& named) -> std::optional<Bytes> {
+    return is_float(named.tensor.dtype) ? std::optional<Bytes>(Bytes()) : std::nullopt;
+  };
+  return edit_onnx(model, edit);
+}
+
+void add_number(Json& row, const char* key, double value) {
+  if (std::isfinite(value)) row[key] = value;
+  else row[key] = nullptr;
+}
+
+}  // namespace
+
+struct TrainingRun::Loop {
+  const TrainingParts& parts;
+  Progress progress;
+  std::map<std::string, at::Tensor> tensors;  // of checkpoints
+  std::optional<BestModel> best;
+  std::optional<RunLog> log;
+  int64_t first_step = 0;
+  double accuracy = std::numeric_limits<double>::quiet_NaN();  // of the last validation
+  int64_t warned_of = 0;                                       // steps left out
+  int64_t shown_step = 0;
+  Clock::time_point shown = Clock::now();
+};
+
+FitConfig TrainingRun::fit_config() const {
+  const TrainingOptions& training = request_.training;
+  FitConfig config;
+  config.steps = steps_;
+  config.accumulate = training.accumulate;
+  config.learning_rate = {training.lr, training.lr_schedule, training.warmup, steps_};
+  config.clip_norm = training.clip_norm;
+  config.precision = precision_;
+  config.checkpoint_every = request_.resume.checkpoint_every;
+  return config;
+}
+
+void TrainingRun::resume(Loop& loop) {
+  const std::string path = run_dir_ + "/checkpoint.h5";
+  if (request_.resume.no_resume || !std::filesystem::exists(path)) return;
+  Checkpoint checkpoint{run_settings(), {}, loop.tensors};
+  load_checkpoint(checkpoint, path);
+  loop.first_step = checkpoint.state.at("steps").get<int64_t>();
+  context_.report.history = checkpoint.state.at("history");
+  if (loop.best) loop.best->set_numbers(checkpoint.state.at("best"));
+  context_.warn(fmt::format("resuming after step {} of {} from {}", loop.first_step, steps_, path));
+}
+
+void TrainingRun::save(const Loop& loop, int64_t steps) const {
+  Checkpoint checkpoint{run_settings(), {{"steps", steps}, {"history", context_.report.history}}, loop.tensors};
+  if (loop.best) checkpoint.state["best"] = loop.best->numbers();
+  checkpoint.graph = graph_of(student_.model.onnx);
+  save_checkpoint(checkpoint, run_dir_ + "/checkpoint.h5");
+}
+
+void TrainingRun::report_progress(Loop& loop, const StepInfo& info) {
+  const double seconds = std::chrono::duration<double>(Clock::now() - loop.shown).count();
+  const auto samples =
+      static_cast<double>((info.step - loop.shown_step) * request_.training.accumulate * request_.training.batch);
+  const double rate = samples / std::max(seconds, 1e-9);
+  loop.shown = Clock::now();
+  loop.shown_step = info.step;
+  std::string note = fmt::format("epoch {} loss {:.4f}", info.epoch + 1, info.loss);
+  if (std::isfinite(loop.accuracy)) note += fmt::format(" accuracy {:.4f}", loop.accuracy);
+  if (loop.parts.sparsity) note += fmt::format(" sparsity {:.3f}", loop.parts.sparsity());
+  loop.progress.update(info.step, fmt::format("{} {:.0f} images/s", note, rate));
+  Json row = {{"step", info.step}, {"epoch", info.epoch + 1}};
+  add_number(row, "loss", info.loss);
+  row["lr"] = info.learning_rate;
+  row["images_per_second"] = std::round(rate);
+  const int64_t skipped = state_.guard.skipped();
+  if (skipped > 0) row["skipped"] = skipped;
+  if (precision_ == "fp16") row["loss_scale"] = state_.guard.scale();
+  loop.log->add(row);
+  // With fp16 the search for a scale that fits leaves steps out; there is nothing to warn of.
+  if (skipped > loop.warned_of && precision_ != "fp16") {
+    context_.warn(fmt::format("training: {} of {} steps so far were left out because loss or gradients were not finite",
+                              skipped, info.step));
+    loop.warned_of = skipped * 2;
+  }
+}
+
+Metrics TrainingRun::validate(Loop& loop, const StepInfo& info) {
+  const auto exchange = [&] {
+    if (!state_.average) return;
+    state_.average->swap();
+    if (loop.parts.weights_replaced) loop.parts.weights_replaced();
+  };
+  exchange();
+  const Metrics metrics =
+      evaluate_samples(executor_, parameters_, *validation_, request_.data, evaluation_batch, device_).metrics;
+  if (!loop.parts.complete || loop.parts.complete()) loop.best->offer(metrics.accuracy, info.step);
+  exchange();
+  return metrics;
+}
+
+bool TrainingRun::end_epoch(Loop& loop, const StepInfo& info) {
+  Json row = {{"step", info.step}, {"epoch", info.epoch + 1}};
+  add_number(row, "loss", info.loss);
+  row["lr"] = info.learning_rate;
+  if (loop.parts.sparsity) row["sparsity"] = loop.parts.sparsity();
+  if (validation_ != nullptr) {
+    loop.accuracy = validate(loop, info).accuracy;
+    row["accuracy"] = loop.accuracy;
+  }
+  loop.log->add(row);
+  context_.report.history.push_back(std::move(row));
+  loop.shown = Clock::now();
+  return request_.training.early_stop == 0 || loop.best->stale() < request_.training.early_stop;
+}
+
+ExitCode TrainingRun::train(const TrainingParts& parts) {
+  install_stop_signals();
+  std::filesystem::create_directories(run_dir_);
+  Loop loop{
+      parts, Progress(request_.command, steps_, progress_style(context_.quiet, stderr)), state_.tensors(), {}, {}};
+  for (const Parameter& parameter : parameters_.all())
+    loop.tensors.emplace("parameter/" + parameter.name, parameter.tensor);
+  loop.tensors.insert(parts.state.begin(), parts.state.end());
+  if (validation_ != nullptr) {
+    std::map<std::string, at::Tensor> model = parts.state;
+    for (const Parameter& parameter : parameters_.all()) model.emplace("parameter/" + parameter.name, parameter.tensor);
+    loop.best.emplace(std::move(model));
+    loop.tensors.merge(loop.best->state());
+  }
+  resume(loop);
+  loop.log.emplace(run_dir_ + "/log.jsonl", loop.first_step);
+  loop.shown_step = loop.first_step;
+  loop.warned_of = state_.guard.skipped();
+  FitHooks hooks = parts.hooks;
+  hooks.on_progress = [&](const StepInfo& info) { report_progress(loop, info); };
+  hooks.on_epoch = [&](const StepInfo& info) { return end_epoch(loop, info); };
+  hooks.save = [&](int64_t steps) { save(loop, steps); };
+  const auto runnable = [](const auto& executor, const auto& parameters) -> Runnable {
+    return executor ? Runnable{&*executor, &*parameters} : Runnable{};
+  };
+  const Objective objective(
+      {&executor_, &parameters_}, runnable(teacher_executor_, teacher_parameters_),
+      {request_.training.label_smoothing, request_.teacher.kd_weight, request_.teacher.temperature},
+      train_->sample_shape(), device_, request_.training.batch_norm == "train");
+  Loader loader(*train_, loader_config_);
+  const FitEnd end = fit(fit_config(), state_, objective, loader, device_, loop.first_step, hooks, stop_requested);
+  if (end == FitEnd::stopped) return ExitCode::preempted;
+  if (loop.best && loop.best->kept()) {
+    loop.best->restore();
+  } else if (state_.average) {
+    state_.average->swap();
+    if (parts.weights_replaced) parts.weights_replaced();
+  }
+  return ExitCode::ok;
+}
+
+}  // namespace pare

@@ -1,0 +1,54 @@
+#include <algorithm>
+#include <filesystem>
+
+#include "commands/model_summary.hpp"
+#include "commands/training_run.hpp"
+#include "src/core/error.hpp"
+
+namespace pare {
+
+void TrainingRun::write(const std::vector<std::string>& masked, Json lineage, const Metrics* before) {
+  Model result = student_.model;
+  result.onnx = with_tensors(student_.model.onnx, parameters_.export_tensors());
+  for (const std::string& name : masked)
+    if (std::find(result.masked.begin(), result.masked.end(), name) == result.masked.end())
+      result.masked.push_back(name);
+  lineage["from"] = student_.model.sha256;
+  result.lineage.push_back(std::move(lineage));
+  std::vector<WrittenFile> files;
+  for (const std::string& path : request_.output.out) files.push_back(save_model(result, path));
+  // What is reported is what is on disk: each file is read again, and each must give the same outputs.
+  at::Tensor logits;
+  Metrics metrics;
+  for (const WrittenFile& file : files) {
+    const LoadedModel written = load_executable(file.path);
+    const Evaluation evaluation = evaluate_samples(written.graph, *final_, request_.data, evaluation_batch, device_);
+    if (logits.defined() && !evaluation.outputs.front().equal(logits))
+      fail_run("{}: gives other outputs than {}", file.path, files.front().path);
+    logits = evaluation.outputs.front();
+    metrics = evaluation.metrics;
+    if (&file != &files.front()) continue;
+    const GraphCost cost = graph_cost(written.graph);
+    context_.report.result = result_json(cost, files);
+    context_.report.layers = layers_json(written.graph, cost);
+  }
+  Json& report = context_.report.metrics;
+  report["accuracy"] = metrics.accuracy;
+  if (before != nullptr) {
+    report["accuracy_before"] = before->accuracy;
+    report["accuracy_drop"] = before->accuracy - metrics.accuracy;
+  }
+  report["loss"] = metrics.loss;
+  if (files.size() == 1)
+    report["bytes_ratio"] = static_cast<double>(files[0].bytes) / static_cast<double>(student_.model.file_bytes);
+}
+
+void TrainingRun::finish() {
+  std::error_code ignored;
+  std::filesystem::remove(run_dir_ + "/checkpoint.h5", ignored);
+  if (!owns_run_dir_) return;
+  std::filesystem::remove(run_dir_ + "/log.jsonl", ignored);
+  std::filesystem::remove(run_dir_, ignored);
+}
+
+}  // namespace pare
