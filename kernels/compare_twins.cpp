@@ -207,20 +207,20 @@ void run_fake_quantization(Run& run) {
   float* result = run.zeros<float>(run.size);
   float* input_gradient = run.zeros<float>(run.size);
   const int64_t channels = run.size < 64 ? 1 : 61, after = run.size / channels;
-  const std::vector<float> scales(static_cast<size_t>(channels), 0.037f), offsets(scales.size(), -0.4f);
+  const std::vector<float> scales(static_cast<size_t>(channels), 0.037f), zeros(scales.size(), -2.6f);
   const float* scale = run.buffer(scales);
-  const float* offset = run.buffer(offsets);
+  const float* zero_points = run.buffer(zeros);
   float* scale_gradient = run.zeros<float>(channels);
-  float* offset_gradient = run.zeros<float>(channels);
+  float* zero_gradient = run.zeros<float>(channels);
   for (const AxisView view : {AxisView{1, 1, run.size}, AxisView{1, channels, after}, AxisView{after, channels, 1}})
-    for (const float* learned : {static_cast<const float*>(nullptr), offset}) {
+    for (const float* learned : {static_cast<const float*>(nullptr), zero_points}) {
       const FakeQuant quant{values, FloatType::fp32, view, scale, learned, -3, -8, 7};
       fake_quantize(run.device, quant, result);
-      fake_quantize_backward(run.device, quant, gradient, 0.01f, input_gradient, scale_gradient, offset_gradient);
+      fake_quantize_backward(run.device, quant, gradient, 0.01f, input_gradient, scale_gradient, zero_gradient);
       run.result(result, quant.size());
       run.result(input_gradient, quant.size());
       run.result(scale_gradient, view.length);
-      run.result(offset_gradient, view.length);
+      run.result(zero_gradient, view.length);
     }
 }
 

@@ -51,10 +51,10 @@ PARE_SIMD void forward_range(const float* values, int64_t count, QuantGrid grid,
 
 // Grids of neighbouring channels, field by field.
 struct GridRow {
-  const float *scale, *low, *high, *step_low, *step_high;
+  const float *scale, *low, *high;
   float inside;
 
-  QuantGrid at(int64_t i) const { return {scale[i], low[i], high[i], step_low[i], step_high[i], inside}; }
+  QuantGrid at(int64_t i) const { return {scale[i], low[i], high[i], inside}; }
 };
 
 // Neighbours with a grid each.
@@ -63,62 +63,62 @@ PARE_SIMD void forward_row(const float* values, int64_t count, GridRow grids, fl
 }
 
 struct Sums {
-  float step, offset;
+  float step, clipped;
 };
 
 // One segment of a row.
 PARE_SIMD Sums backward_range(const float* values, const float* gradient, int64_t count, QuantGrid grid,
                               float* __restrict input_gradient) {
-  float step[segment_lanes] = {}, offset[segment_lanes] = {};
+  float step[segment_lanes] = {}, clipped[segment_lanes] = {};
   int64_t i = 0;
   for (; i + segment_lanes <= count; i += segment_lanes)
     for (int lane = 0; lane < segment_lanes; ++lane) {
       const QuantGradients one = fake_quantize_gradients(values[i + lane], gradient[i + lane], grid);
       input_gradient[i + lane] = one.value;
       step[lane] += one.step;
-      offset[lane] += one.offset;
+      clipped[lane] += one.clipped;
     }
   for (int lane = 0; i + lane < count; ++lane) {
     const QuantGradients one = fake_quantize_gradients(values[i + lane], gradient[i + lane], grid);
     input_gradient[i + lane] = one.value;
     step[lane] += one.step;
-    offset[lane] += one.offset;
+    clipped[lane] += one.clipped;
   }
   for (int width = segment_lanes / 2; width > 0; width /= 2)
     for (int lane = 0; lane < width; ++lane) {
       step[lane] += step[lane + width];
-      offset[lane] += offset[lane + width];
+      clipped[lane] += clipped[lane + width];
     }
-  return {step[0], offset[0]};
+  return {step[0], clipped[0]};
 }
 
 // Neighbours with a grid and sums each.
 PARE_SIMD void backward_row(const float* values, const float* gradient, int64_t count, GridRow grids,
-                            float* __restrict input_gradient, float* __restrict step, float* __restrict offset) {
+                            float* __restrict input_gradient, float* __restrict step, float* __restrict clipped) {
   for (int64_t i = 0; i < count; ++i) {
     const QuantGradients one = fake_quantize_gradients(values[i], gradient[i], grids.at(i));
     input_gradient[i] = one.value;
     step[i] += one.step;
-    offset[i] += one.offset;
+    clipped[i] += one.clipped;
   }
 }
 
 // The grids of all channels.
 class Grids {
  public:
-  explicit Grids(const FakeQuant& quant) : channels_(quant.view.length), fields_(static_cast<size_t>(5 * channels_)) {
+  explicit Grids(const FakeQuant& quant) : channels_(quant.view.length), fields_(static_cast<size_t>(3 * channels_)) {
     inside_ = grid_of(quant, 0).inside;
     for (int64_t c = 0; c < channels_; ++c) {
       const QuantGrid grid = grid_of(quant, c);
       int64_t field = 0;
-      for (const float value : {grid.scale, grid.low, grid.high, grid.step_low, grid.step_high})
+      for (const float value : {grid.scale, grid.low, grid.high})
         fields_[static_cast<size_t>(field++ * channels_ + c)] = value;
     }
   }
 
   GridRow from(int64_t channel) const {
     const float* first = fields_.data() + channel;
-    return {first, first + channels_, first + 2 * channels_, first + 3 * channels_, first + 4 * channels_, inside_};
+    return {first, first + channels_, first + 2 * channels_, inside_};
   }
   QuantGrid of(int64_t channel) const { return from(channel).at(0); }
 
@@ -172,7 +172,7 @@ void check(const char* function, const FakeQuant& quant, const void* output) {
   constexpr int largest = 65535;
   if (quant.lowest >= quant.highest || quant.lowest < -largest || quant.highest > largest)
     fail_run("{}: bad grid (got {} to {})", function, quant.lowest, quant.highest);
-  if (quant.offset == nullptr && (quant.zero_point < quant.lowest || quant.zero_point > quant.highest))
+  if (quant.zero_points == nullptr && (quant.zero_point < quant.lowest || quant.zero_point > quant.highest))
     fail_run("{}: zero point {} is not in {} to {}", function, quant.zero_point, quant.lowest, quant.highest);
   check_tensor(function, 0, quant.size(), quant.values, "values");
   check_tensor(function, 0, quant.size(), output, "result");
@@ -188,16 +188,16 @@ void fake_quantize(Device device, const FakeQuant& quant, void* result) {
 }
 
 void fake_quantize_backward(Device device, const FakeQuant& quant, const void* gradient, float gradient_scale,
-                            void* input_gradient, float* scale_gradient, float* offset_gradient) {
+                            void* input_gradient, float* scale_gradient, float* zero_gradient) {
   constexpr const char* name = "fake_quantize_backward";
   check(name, quant, input_gradient);
   check_tensor(name, 0, quant.size(), gradient, "gradient");
   check_tensor(name, 0, quant.view.length, scale_gradient, "scale gradient");
-  if (quant.offset != nullptr) check_tensor(name, 0, quant.view.length, offset_gradient, "offset gradient");
+  if (quant.zero_points != nullptr) check_tensor(name, 0, quant.view.length, zero_gradient, "zero point gradient");
   device.cuda
       ? cuda::fake_quantize_backward(device.stream, quant, gradient, gradient_scale, input_gradient, scale_gradient,
-                                     offset_gradient)
-      : cpu::fake_quantize_backward(quant, gradient, gradient_scale, input_gradient, scale_gradient, offset_gradient);
+                                     zero_gradient)
+      : cpu::fake_quantize_backward(quant, gradient, gradient_scale, input_gradient, scale_gradient, zero_gradient);
 }
 
 namespace cpu {
@@ -225,10 +225,10 @@ void fake_quantize(const FakeQuant& quant, void* result) {
 }
 
 void fake_quantize_backward(const FakeQuant& quant, const void* gradient, float gradient_scale, void* input_gradient,
-                            float* scale_gradient, float* offset_gradient) {
+                            float* scale_gradient, float* zero_gradient) {
   const Segments segments = segments_of(quant.view);
   const Grids grids(quant);
-  std::vector<float> step(static_cast<size_t>(segments.count())), offset(step.size());
+  std::vector<float> step(static_cast<size_t>(segments.count())), clipped(step.size());
   const FloatType type = quant.type;
   if (segments.columns) {
     for_each_row(segments, [&](int64_t block, int64_t row, int64_t first, int64_t count) {
@@ -236,7 +236,7 @@ void fake_quantize_backward(const FakeQuant& quant, const void* gradient, float 
       const int64_t begin = row * segments.channels + first, sums = block * segments.channels + first;
       backward_row(values.load(quant.values, type, begin, count), gradients.load(gradient, type, begin, count), count,
                    grids.from(first), results.target(input_gradient, type, begin), step.data() + sums,
-                   offset.data() + sums);
+                   clipped.data() + sums);
       results.store(input_gradient, type, begin, count);
     });
   } else {
@@ -248,13 +248,13 @@ void fake_quantize_backward(const FakeQuant& quant, const void* gradient, float 
                          count, grids.of(segments.channel(segment)), results.target(input_gradient, type, begin));
       results.store(input_gradient, type, begin, count);
       step[static_cast<size_t>(segment)] = sums.step;
-      offset[static_cast<size_t>(segment)] = sums.offset;
+      clipped[static_cast<size_t>(segment)] = sums.clipped;
     });
   }
   for (int64_t channel = 0; channel < segments.channels; ++channel) {
     scale_gradient[channel] = fold_channel(step.data(), segments, channel) * gradient_scale;
-    if (quant.offset != nullptr)
-      offset_gradient[channel] = fold_channel(offset.data(), segments, channel) * gradient_scale;
+    if (quant.zero_points != nullptr)
+      zero_gradient[channel] = fold_channel(clipped.data(), segments, channel) * gradient_scale * -quant.scale[channel];
   }
 }
 

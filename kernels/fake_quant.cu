@@ -44,16 +44,16 @@ __global__ void __launch_bounds__(threads) forward_columns_kernel(FakeQuant quan
 // What the backward kernels write: partial sums of every segment.
 struct Partials {
   float* step;
-  float* offset;
+  float* clipped;
 };
 
 __device__ void accumulate(const FakeQuant& quant, const QuantGrid& grid, const void* gradient, int64_t i,
-                           void* input_gradient, float& step, float& offset) {
+                           void* input_gradient, float& step, float& clipped) {
   const QuantGradients one =
       fake_quantize_gradients(load_float(quant.values, quant.type, i), load_float(gradient, quant.type, i), grid);
   store_float(input_gradient, quant.type, i, one.value);
   step += one.step;
-  offset += one.offset;
+  clipped += one.clipped;
 }
 
 __global__ void __launch_bounds__(threads)
@@ -63,16 +63,16 @@ __global__ void __launch_bounds__(threads)
   for (int64_t s = int64_t{blockIdx.x} * warps + threadIdx.x / segment_lanes; s < count; s += stride) {
     const QuantGrid grid = grid_of(quant, segments.channel(s));
     const int64_t begin = segments.begin(s), end = begin + segments.length(s);
-    float step = 0.0f, offset = 0.0f;
+    float step = 0.0f, clipped = 0.0f;
     for (int64_t i = begin + threadIdx.x % segment_lanes; i < end; i += segment_lanes)
-      accumulate(quant, grid, gradient, i, input_gradient, step, offset);
+      accumulate(quant, grid, gradient, i, input_gradient, step, clipped);
     for (unsigned width = segment_lanes / 2; width > 0; width /= 2) {
       step += __shfl_down_sync(full_warp, step, width);
-      offset += __shfl_down_sync(full_warp, offset, width);
+      clipped += __shfl_down_sync(full_warp, clipped, width);
     }
     if (threadIdx.x % segment_lanes == 0) {
       partials.step[s] = step;
-      partials.offset[s] = offset;
+      partials.clipped[s] = clipped;
     }
   }
 }
@@ -84,40 +84,41 @@ __global__ void __launch_bounds__(threads)
   for (int64_t s = int64_t{blockIdx.x} * threads + threadIdx.x; s < count; s += stride) {
     const int64_t channel = s % segments.channels, first = s / segments.channels * segment_rows;
     const QuantGrid grid = grid_of(quant, channel);
-    float step = 0.0f, offset = 0.0f;
+    float step = 0.0f, clipped = 0.0f;
     for (int64_t row = first; row < first + segment_rows && row < segments.rows; ++row)
-      accumulate(quant, grid, gradient, row * segments.channels + channel, input_gradient, step, offset);
+      accumulate(quant, grid, gradient, row * segments.channels + channel, input_gradient, step, clipped);
     partials.step[s] = step;
-    partials.offset[s] = offset;
+    partials.clipped[s] = clipped;
   }
 }
 
 // A block a channel.
-__global__ void __launch_bounds__(threads) fold_kernel(Segments segments, Partials partials, float gradient_scale,
-                                                       float* scale_gradient, float* offset_gradient) {
+__global__ void __launch_bounds__(threads)
+    fold_kernel(Segments segments, Partials partials, const float* scale, float gradient_scale, float* scale_gradient,
+                float* zero_gradient) {
   PARE_SHARED(float, step, channel_lanes);
-  PARE_SHARED(float, offset, channel_lanes);
+  PARE_SHARED(float, clipped, channel_lanes);
   const int lane = threadIdx.x;
   for (int64_t channel = blockIdx.x; channel < segments.channels; channel += gridDim.x) {
-    float step_sum = 0.0f, offset_sum = 0.0f;
+    float step_sum = 0.0f, clipped_sum = 0.0f;
     for (int64_t p = lane; p < segments.of_channel(); p += channel_lanes) {
       const int64_t s = segments.index(channel, p);
       step_sum += partials.step[s];
-      offset_sum += partials.offset[s];
+      clipped_sum += partials.clipped[s];
     }
     step[lane] = step_sum;
-    offset[lane] = offset_sum;
+    clipped[lane] = clipped_sum;
     __syncthreads();
     for (int width = channel_lanes / 2; width > 0; width /= 2) {
       if (lane < width) {
         step[lane] = step[lane] + step[lane + width];
-        offset[lane] = offset[lane] + offset[lane + width];
+        clipped[lane] = clipped[lane] + clipped[lane + width];
       }
       __syncthreads();
     }
     if (lane == 0) {
       scale_gradient[channel] = step[0] * gradient_scale;
-      if (offset_gradient != nullptr) offset_gradient[channel] = offset[0] * gradient_scale;
+      if (zero_gradient != nullptr) zero_gradient[channel] = clipped[0] * gradient_scale * -scale[channel];
     }
     __syncthreads();  // the next channel writes the lanes again
   }
@@ -138,7 +139,7 @@ void fake_quantize(void* stream, const FakeQuant& quant, void* result) {
 }
 
 void fake_quantize_backward(void* stream, const FakeQuant& quant, const void* gradient, float gradient_scale,
-                            void* input_gradient, float* scale_gradient, float* offset_gradient) {
+                            void* input_gradient, float* scale_gradient, float* zero_gradient) {
   const Segments segments = segments_of(quant.view);
   const auto count = static_cast<size_t>(segments.count());
   const Scratch scratch(stream, 2 * count * sizeof(float));
@@ -151,8 +152,8 @@ void fake_quantize_backward(void* stream, const FakeQuant& quant, const void* gr
       PARE_LAUNCH(backward_rows_kernel, grid_for(segments), threads, stream, quant, segments, gradient, input_gradient,
                   partials);
   }
-  PARE_LAUNCH(fold_kernel, stride_grid(segments.channels, 8), threads, stream, segments, partials, gradient_scale,
-              scale_gradient, quant.offset == nullptr ? nullptr : offset_gradient);
+  PARE_LAUNCH(fold_kernel, stride_grid(segments.channels, 8), threads, stream, segments, partials, quant.scale,
+              gradient_scale, scale_gradient, quant.zero_points == nullptr ? nullptr : zero_gradient);
 }
 
 }  // namespace pare::kernels::cuda

@@ -20,20 +20,16 @@ PARE_HD float clamp_to(float value, float low, float high) {
 // The grid of one channel, in steps from the zero point.
 struct QuantGrid {
   float scale;
-  float low, high;            // lowest - z, highest - z
-  float step_low, step_high;  // what a clipped value contributes to the step's gradient
-  float inside;               // 1, or 0 where values inside contribute nothing to it
+  float low, high;  // lowest - z, highest - z
+  float inside;     // 1, or 0 where values inside contribute nothing to the step's gradient
 };
 
 PARE_HD QuantGrid grid_of(const FakeQuant& quant, int64_t channel) {
   const float lowest = static_cast<float>(quant.lowest), highest = static_cast<float>(quant.highest);
-  const float scale = quant.scale[channel], inside = quant.clip_only ? 0.0f : 1.0f;
-  if (quant.offset == nullptr) {
-    const float zero = static_cast<float>(quant.zero_point);
-    return {scale, lowest - zero, highest - zero, lowest - zero, highest - zero, inside};
-  }
-  const float zero = round_to_even(clamp_to(-quant.offset[channel] / scale, lowest, highest));
-  return {scale, lowest - zero, highest - zero, lowest, highest, inside};
+  const float zero = quant.zero_points == nullptr
+                         ? static_cast<float>(quant.zero_point)
+                         : round_to_even(clamp_to(quant.zero_points[channel], lowest, highest));
+  return {quant.scale[channel], lowest - zero, highest - zero, quant.clip_only ? 0.0f : 1.0f};
 }
 
 // All bits set where value > 0, else none (value is not -0 or NaN). gcc turns conditions around arithmetic into
@@ -60,7 +56,7 @@ PARE_HD float fake_quantize_one(float value, const QuantGrid& grid) {
 }
 
 struct QuantGradients {
-  float value, step, offset;
+  float value, step, clipped;
 };
 
 PARE_HD QuantGradients fake_quantize_gradients(float value, float gradient, const QuantGrid& grid) {
@@ -69,15 +65,15 @@ PARE_HD QuantGradients fake_quantize_gradients(float value, float gradient, cons
   const float above_low = number - grid.low, below_high = grid.high - number;
   const float room = above_low < below_high ? above_low : below_high;  // > 0 inside
   const uint32_t inside = positive_mask(room);
-  const float bound = choose(positive_mask(above_low), grid.step_high, grid.step_low);
   const float rounding = (round_to_even(clamped) - clamped) * grid.inside;
-  return {choose(inside, gradient, 0.0f), gradient * choose(inside, rounding, bound), choose(inside, 0.0f, gradient)};
+  return {choose(inside, gradient, 0.0f), gradient * choose(inside, rounding, clamped), choose(inside, 0.0f, gradient)};
 }
 
-// Sums of the step's and the offset's gradient. The tensor is cut into segments of one channel: `segment_elements`
-// neighbours of a row [inner], of which lane l of 32 adds elements l, l + 32, ... and the lanes are folded (16 onto 16,
-// 8 onto 8, ...); or, where inner is 1 (the channels lie side by side), the same column of `segment_rows` rows, added
-// in order. Then lane l of 256 adds the channel's segments l, l + 256, ... and these lanes are folded the same way.
+// Sums of the step's gradient and of the clipped gradients. The tensor is cut into segments of one channel:
+// `segment_elements` neighbours of a row [inner], of which lane l of 32 adds elements l, l + 32, ... and the lanes are
+// folded (16 onto 16, 8 onto 8, ...); or, where inner is 1 (the channels lie side by side), the same column of
+// `segment_rows` rows, added in order. Then lane l of 256 adds the channel's segments l, l + 256, ... and these lanes
+// are folded the same way.
 inline constexpr int64_t segment_elements = 1024;
 inline constexpr int64_t segment_rows = 64;
 inline constexpr int segment_lanes = 32;

@@ -23,29 +23,29 @@ const std::vector<AxisView> views = {{1, 1, 1}, {1, 1, 31},   {1, 1, 1024}, {1, 
                                      {5, 7, 9}, {2, 3, 2051}, {11, 13, 1},  {130, 5, 1},  {1, 3, 1},   {64, 1027, 1}};
 
 float scale_at(int64_t channel) { return 0.02f + 0.3f * static_cast<float>(channel % 5); }
-// Zero points 0, 1, 2... where the grid has them; between two codes, so that rounding shows.
-float offset_at(int64_t channel) { return -scale_at(channel) * (static_cast<float>(channel % 3) - 0.3f); }
+// Between two codes, so that rounding shows.
+float zero_at(int64_t channel) { return static_cast<float>(channel % 3) - 0.3f; }
 
 // What the header says, in double, with u compared as the fp32 quotient it is.
 struct Expected {
   std::vector<float> result;
-  std::vector<double> input_gradient, scale_gradient, offset_gradient, scale_magnitude;
+  std::vector<double> input_gradient, scale_gradient, zero_gradient, scale_magnitude;
 };
 
 Expected expected_of(const std::vector<float>& values, const std::vector<float>& gradient, AxisView view, Grid grid,
-                     bool learned_offset) {
+                     bool learned_zero) {
   Expected expected;
   const auto channels = static_cast<size_t>(view.length);
   expected.scale_gradient.resize(channels);
-  expected.offset_gradient.resize(channels);
+  expected.zero_gradient.resize(channels);
   expected.scale_magnitude.resize(channels);
   for (size_t i = 0; i < values.size(); ++i) {
     const size_t c = i / static_cast<size_t>(view.inner) % channels;
     const float scale = scale_at(static_cast<int64_t>(c));
     int zero = grid.zero_point;
-    if (learned_offset) {
-      const double u = std::nearbyint(-offset_at(static_cast<int64_t>(c)) / scale);
-      zero = static_cast<int>(std::clamp(u, double{grid.lowest * 1.0}, double{grid.highest * 1.0}));
+    if (learned_zero) {
+      const double given = std::nearbyint(zero_at(static_cast<int64_t>(c)));
+      zero = static_cast<int>(std::clamp(given, double{grid.lowest * 1.0}, double{grid.highest * 1.0}));
     }
     const double u = double{values[i] / scale};
     const double low = grid.lowest - zero, high = grid.highest - zero;
@@ -54,11 +54,10 @@ Expected expected_of(const std::vector<float>& values, const std::vector<float>&
     const bool inside = u > low && u < high;
     const double g = gradient[i];
     expected.input_gradient.push_back(inside ? g : 0);
-    const double clipped = (u <= low ? low : high) + (learned_offset ? zero : 0);
-    const double term = g * (inside ? code - u : clipped);
+    const double term = g * (inside ? code - u : u <= low ? low : high);
     expected.scale_gradient[c] += term;
     expected.scale_magnitude[c] += std::fabs(term);
-    expected.offset_gradient[c] += inside ? 0 : g;
+    expected.zero_gradient[c] -= inside ? 0 : g * scale;
   }
   return expected;
 }
@@ -70,25 +69,25 @@ std::vector<float> per_channel(int64_t channels, float (*of)(int64_t)) {
 }
 
 struct Gradients {
-  std::vector<float> result, input, scale, offset;
+  std::vector<float> result, input, scale, zero;
 };
 
 // Forward and backward in fp32.
 Gradients run(TwinDevice& device, const std::vector<float>& values, const std::vector<float>& gradient, AxisView view,
-              Grid grid, bool learned_offset, float gradient_scale, size_t shift) {
+              Grid grid, bool learned_zero, float gradient_scale, size_t shift) {
   const std::vector<float> zeros(values.size()), channel_zeros(static_cast<size_t>(view.length));
   const TwinBuffer<float> x(device, values, shift), g(device, gradient, shift);
   const TwinBuffer<float> result(device, zeros, shift), input_gradient(device, zeros, shift);
   const TwinBuffer<float> scale(device, per_channel(view.length, scale_at));
-  const TwinBuffer<float> offset(device, per_channel(view.length, offset_at));
-  const TwinBuffer<float> scale_gradient(device, channel_zeros), offset_gradient(device, channel_zeros);
+  const TwinBuffer<float> zero_points(device, per_channel(view.length, zero_at));
+  const TwinBuffer<float> scale_gradient(device, channel_zeros), zero_gradient(device, channel_zeros);
   const FakeQuant quant{
-      x.get(),         FloatType::fp32, view,        scale.get(), learned_offset ? offset.get() : nullptr,
+      x.get(),         FloatType::fp32, view,        scale.get(), learned_zero ? zero_points.get() : nullptr,
       grid.zero_point, grid.lowest,     grid.highest};
   fake_quantize(device.device(), quant, result.get());
   fake_quantize_backward(device.device(), quant, g.get(), gradient_scale, input_gradient.get(), scale_gradient.get(),
-                         offset_gradient.get());
-  return {result.read(), input_gradient.read(), scale_gradient.read(), offset_gradient.read()};
+                         zero_gradient.get());
+  return {result.read(), input_gradient.read(), scale_gradient.read(), zero_gradient.read()};
 }
 
 void check_close(const std::vector<float>& got, const std::vector<double>& expected,
@@ -105,7 +104,7 @@ TEST_CASE("fake_quant: values and gradients follow the formulas, for every layou
         for (const bool learned : {false, true}) {
           if (view.outer * view.length > 1000 && grid.highest != 127) continue;
           INFO(view.outer << " x " << view.length << " x " << view.inner << ", " << grid.lowest << " to "
-                          << grid.highest << " zero " << grid.zero_point << ", learned offset " << learned);
+                          << grid.highest << " zero " << grid.zero_point << ", learned zero point " << learned);
           const int64_t size = view.outer * view.length * view.inner;
           const std::vector<float> values = make_values(Values::normal, size, 1);
           const std::vector<float> gradient = make_values(Values::normal, size, 2);
@@ -114,31 +113,30 @@ TEST_CASE("fake_quant: values and gradients follow the formulas, for every layou
           for (size_t i = 0; i < got.result.size(); ++i) CHECK(got.result[i] == expected.result[i]);
           for (size_t i = 0; i < got.input.size(); ++i) CHECK(got.input[i] == expected.input_gradient[i]);
           check_close(got.scale, expected.scale_gradient, expected.scale_magnitude);
-          const std::vector<double> magnitude(expected.offset_gradient.size(), static_cast<double>(size));
-          if (learned) check_close(got.offset, expected.offset_gradient, magnitude);
+          const std::vector<double> magnitude(expected.zero_gradient.size(), static_cast<double>(size));
+          if (learned) check_close(got.zero, expected.zero_gradient, magnitude);
         }
   });
 }
 
-TEST_CASE("fake_quant: the gradients of step and offset are finite differences where the result is smooth") {
-  // Values clipped on either side: the result is bound * scale + offset, linear in both. Inside, the rounding is
-  // constant between two codes: (round(u) - u) is what remains of the derivative by the step after that by the value,
-  // times scale.
+TEST_CASE("fake_quant: the gradients of step and zero point are finite differences where the result is smooth") {
+  // Values clipped on either side: the result is (bound - z) * scale, smooth in both but for the rounding of z, which
+  // the straight-through estimator takes for the identity.
   on_every_device([](TwinDevice& device) {
     const std::vector<float> values = {-9.0f, 9.5f, 30.0f, -17.0f};
     const std::vector<float> gradient = {0.5f, -1.25f, 2.0f, 0.75f};
-    const auto loss = [&](double scale, double offset) {  // z = round(-offset / scale) with a straight-through gradient
+    const auto loss = [&](double scale, double zero) {
       double sum = 0;
-      for (size_t i = 0; i < values.size(); ++i) sum += gradient[i] * ((values[i] < 0 ? 0 : 15) * scale + offset);
+      for (size_t i = 0; i < values.size(); ++i) sum += gradient[i] * ((values[i] < 0 ? 0 : 15) - zero) * scale;
       return sum;
     };
-    const TwinBuffer<float> x(device, values), g(device, gradient), scale(device, {0.25f}), offset(device, {-0.5f});
+    const TwinBuffer<float> x(device, values), g(device, gradient), scale(device, {0.25f}), zero(device, {2.0f});
     const TwinBuffer<float> dx(device, std::vector<float>(4)), ds(device, {0.0f}), dz(device, {0.0f});
-    const FakeQuant quant{x.get(), FloatType::fp32, {1, 1, 4}, scale.get(), offset.get(), 0, 0, 15};
+    const FakeQuant quant{x.get(), FloatType::fp32, {1, 1, 4}, scale.get(), zero.get(), 0, 0, 15};
     fake_quantize_backward(device.device(), quant, g.get(), 1.0f, dx.get(), ds.get(), dz.get());
     const double h = 1e-3;
-    CHECK(ds.read()[0] == doctest::Approx((loss(0.25 + h, -0.5) - loss(0.25 - h, -0.5)) / (2 * h)));
-    CHECK(dz.read()[0] == doctest::Approx((loss(0.25, -0.5 + h) - loss(0.25, -0.5 - h)) / (2 * h)));
+    CHECK(ds.read()[0] == doctest::Approx((loss(0.25 + h, 2) - loss(0.25 - h, 2)) / (2 * h)));
+    CHECK(dz.read()[0] == doctest::Approx((loss(0.25, 2 + h) - loss(0.25, 2 - h)) / (2 * h)));
     CHECK(dx.read() == std::vector<float>(4, 0.0f));
   });
 }
@@ -212,9 +210,9 @@ TEST_CASE("fake_quant: 16-bit types are read as what they mean and rounded half 
         const TwinBuffer<uint16_t> values(device, x16, 1), gradient(device, g16, 1);
         const TwinBuffer<uint16_t> result(device, x16, 1), input_gradient(device, x16, 1);
         const TwinBuffer<float> scale(device, per_channel(view.length, scale_at));
-        const TwinBuffer<float> offset(device, per_channel(view.length, offset_at));
+        const TwinBuffer<float> zero_points(device, per_channel(view.length, zero_at));
         const TwinBuffer<float> ds(device, scale.initial()), dz(device, scale.initial());
-        const FakeQuant quant{values.get(), type, view, scale.get(), offset.get(), 0, -128, 127};
+        const FakeQuant quant{values.get(), type, view, scale.get(), zero_points.get(), 0, -128, 127};
         fake_quantize(device.device(), quant, result.get());
         fake_quantize_backward(device.device(), quant, gradient.get(), 0.125f, input_gradient.get(), ds.get(),
                                dz.get());
@@ -224,7 +222,7 @@ TEST_CASE("fake_quant: 16-bit types are read as what they mean and rounded half 
         check_same_bytes(result.read(), result16);
         check_same_bytes(input_gradient.read(), input16);
         check_same_bytes(ds.read(), expected.scale);
-        check_same_bytes(dz.read(), expected.offset);
+        check_same_bytes(dz.read(), expected.zero);
       }
   });
 }
@@ -241,7 +239,7 @@ TEST_CASE("fake_quant: the gradients are the same bytes for any number of thread
       set_threads(3);
       const Gradients three = run(device, values, gradient, view, grids[2], true, 1.0f, 0);
       check_same_bytes(three.scale, one.scale);
-      check_same_bytes(three.offset, one.offset);
+      check_same_bytes(three.zero, one.zero);
       check_same_bytes(three.input, one.input);
     }
     set_threads(before);
