@@ -56,9 +56,8 @@ void check_histogram(const Histogram& histogram, const std::vector<float>& value
   CHECK(double{histogram.range.minimum()} == low);
   CHECK(double{histogram.range.maximum()} == high);
 
-  int exponent =
-      std::max(-126, static_cast<int>(std::floor(std::log2(std::max(std::fabs(low), std::fabs(high))))) - 20);
-  if (low == 0 && high == 0) exponent = -126;
+  const double largest = std::max(std::fabs(low), std::fabs(high));
+  int exponent = largest == 0 ? -126 : std::max(-126, static_cast<int>(std::floor(std::log2(largest))) - 20);
   while (std::floor(std::ldexp(high, -exponent)) - std::floor(std::ldexp(low, -exponent)) >= kernels::histogram_bins)
     ++exponent;
   CHECK(histogram.exponent == exponent);
