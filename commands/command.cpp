@@ -8,6 +8,7 @@
 #include "commands/evaluate.hpp"
 #include "commands/inspect.hpp"
 #include "commands/prune.hpp"
+#include "commands/quantize.hpp"
 #include "src/core/suggest.hpp"
 
 namespace pare {
@@ -23,6 +24,8 @@ constexpr std::array table = {
     Command{"prune", "score the weights, mask the least important, retrain the rest",
             "pare prune model.onnx --sparsity 0.8 --data images/ -o small.onnx -o small.h5", Sibling::engine,
             add_prune},
+    Command{"quantize", "weights and activations as integers, after training",
+            "pare quantize model.onnx --weights int4 --activations none -o small.onnx", Sibling::engine, add_quantize},
     Command{"distill", "train a student model from a teacher model, or from labels alone",
             "pare distill student.onnx --teacher big.onnx --data images/ -o trained.onnx", Sibling::engine,
             add_distill},

@@ -4,6 +4,7 @@
 #include <functional>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -36,6 +37,10 @@ struct CommandLine {
   std::function<std::vector<std::string>()> measurable;
   // Empty where this executable does not link the command's run function.
   std::function<ExitCode(RunContext&)> run;
+  // The executable that takes over, where it depends on the options; nothing: Command::sibling.
+  std::optional<Sibling> sibling;
+  // For commands that do some jobs without LibTorch: sets `run` and `sibling` for what the options ask. May be empty.
+  std::function<void(CommandLine&)> choose;
 };
 
 struct Command {

@@ -60,8 +60,9 @@ bool formats_are_linked(const std::vector<std::string>& models) {
 void hand_over(const Command& command, const CommandLine& line, char** argv) {
   if (!is_front()) fail_run("{}: this executable cannot run it; run it through `pare`", command.name);
   const std::string device = line.compute != nullptr ? line.compute->device : "cpu";
-  spdlog::debug("handing over to {}", command.sibling == Sibling::hdf5 ? "pare-hdf5" : "an engine");
-  exec_sibling(command.sibling, device, argv);
+  const Sibling sibling = line.sibling.value_or(command.sibling);
+  spdlog::debug("handing over to {}", sibling == Sibling::hdf5 ? "pare-hdf5" : "an engine");
+  exec_sibling(sibling, device, argv);
 }
 
 void judge_gates(const std::vector<Gate>& gates, RunContext& context) {

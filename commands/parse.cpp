@@ -104,6 +104,7 @@ ParsedCommand parse_command(const Command& command, const std::vector<std::strin
   }
   parse(app, command, arguments);
   parsed.settings = settings_of(app);
+  if (parsed.line.choose) parsed.line.choose(parsed.line);
   return parsed;
 }
 

@@ -33,15 +33,13 @@ std::set<std::string> matching(const std::vector<std::string>& globs, const std:
   return found;
 }
 
-}  // namespace
-
-std::set<std::string> select_weights(const Graph& graph, const std::vector<std::string>& include,
-                                     const std::vector<std::string>& exclude) {
-  const auto roles = roles_of(graph);
+template <class Candidate>
+std::set<std::string> select(const Graph& graph, const std::vector<std::string>& include,
+                             const std::vector<std::string>& exclude, const Candidate& is_candidate) {
   const auto consumers = consumers_of(graph);
   std::vector<Weight> weights;
   for (size_t i = 0; i < graph.values.size(); ++i) {
-    if (roles[i] != Role::weight) continue;
+    if (!is_candidate(i)) continue;
     Weight weight{graph.values[i].name, {graph.values[i].name}};
     for (const Node* node : consumers[i]) weight.names.push_back(node->name);
     weights.push_back(std::move(weight));
@@ -51,6 +49,22 @@ std::set<std::string> select_weights(const Graph& graph, const std::vector<std::
     for (const Weight& weight : weights) selected.insert(weight.name);
   for (const std::string& name : matching(exclude, weights)) selected.erase(name);
   return selected;
+}
+
+}  // namespace
+
+std::set<std::string> select_weights(const Graph& graph, const std::vector<std::string>& include,
+                                     const std::vector<std::string>& exclude) {
+  const auto roles = roles_of(graph);
+  return select(graph, include, exclude, [&](size_t i) { return roles[i] == Role::weight; });
+}
+
+std::set<std::string> select_tensors(const Graph& graph, const std::vector<std::string>& include,
+                                     const std::vector<std::string>& exclude) {
+  return select(graph, include, exclude, [&](size_t i) {
+    const auto& constant = graph.values[i].constant;
+    return constant && is_float(constant->dtype) && constant->shape.size() >= 2;
+  });
 }
 
 }  // namespace pare

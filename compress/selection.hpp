@@ -14,4 +14,8 @@ namespace pare {
 std::set<std::string> select_weights(const Graph& graph, const std::vector<std::string>& include,
                                      const std::vector<std::string>& exclude);
 
+// The same over all float constants of rank 2 or more: embeddings too.
+std::set<std::string> select_tensors(const Graph& graph, const std::vector<std::string>& include,
+                                     const std::vector<std::string>& exclude);
+
 }  // namespace pare

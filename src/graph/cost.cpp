@@ -38,6 +38,30 @@ int64_t macs_of(const Graph& graph, const Node& node) {
   return outputs < 0 || inner < 0 ? -1 : outputs * inner;
 }
 
+bool is_quantizer(const Node& node) {
+  return node.domain.empty() && (node.op == "DequantizeLinear" || node.op == "QuantizeLinear");
+}
+
+// Which constants are parameters: floats, but not the scales of quantized values; and integers that are dequantized,
+// behind a Gather too.
+std::vector<bool> parameters_of(const Graph& graph) {
+  std::vector<bool> parameter(graph.values.size(), false);
+  std::vector<ValueId> table(graph.values.size(), no_value);  // of values that a Gather takes out of a constant
+  const auto is_constant = [&](ValueId id) { return id != no_value && graph.value(id).constant.has_value(); };
+  for (size_t i = 0; i < graph.values.size(); ++i)
+    parameter[i] = graph.values[i].constant && is_float(graph.values[i].constant->dtype);
+  for (const Node& node : graph.nodes)
+    if (is_quantizer(node) && is_constant(node.input(1))) parameter[static_cast<size_t>(node.inputs[1])] = false;
+  for (const Node& node : graph.nodes) {
+    if (node.domain.empty() && node.op == "Gather" && is_constant(node.input(0)))
+      table[static_cast<size_t>(node.outputs[0])] = node.inputs[0];
+    if (!is_quantizer(node) || node.op != "DequantizeLinear" || node.input(0) == no_value) continue;
+    const ValueId source = is_constant(node.inputs[0]) ? node.inputs[0] : table[static_cast<size_t>(node.inputs[0])];
+    if (source != no_value) parameter[static_cast<size_t>(source)] = true;
+  }
+  return parameter;
+}
+
 }  // namespace
 
 GraphCost graph_cost(const Graph& graph) {
@@ -48,8 +72,10 @@ GraphCost graph_cost(const Graph& graph) {
   }
   infer_shapes(sized);
   GraphCost cost;
-  for (const Value& value : graph.values) {
-    if (!value.constant || !is_float(value.constant->dtype)) continue;
+  const std::vector<bool> parameters = parameters_of(graph);
+  for (size_t i = 0; i < graph.values.size(); ++i) {
+    const Value& value = graph.values[i];
+    if (!parameters[i]) continue;
     const int64_t elements = value.constant->elements();
     const int64_t nonzero = count_nonzero(*value.constant);
     cost.parameters += elements;
@@ -62,7 +88,7 @@ GraphCost graph_cost(const Graph& graph) {
     const Node& node = graph.nodes[i];
     NodeCost row{&node, 0, macs_of(sized, sized.nodes[i])};
     for (const ValueId input : node.inputs)
-      if (input != no_value && graph.value(input).constant && is_float(graph.value(input).constant->dtype))
+      if (input != no_value && parameters[static_cast<size_t>(input)])
         row.parameters += graph.value(input).constant->elements();
     if (row.macs > 0) cost.macs += row.macs;
     for (const ValueId output : node.outputs)

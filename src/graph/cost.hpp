@@ -7,15 +7,15 @@ namespace pare {
 
 struct NodeCost {
   const Node* node = nullptr;
-  int64_t parameters = 0;  // elements of the node's constant float inputs
+  int64_t parameters = 0;  // elements of the node's parameters
   int64_t macs =
       -1;  // multiply-accumulates of Conv, Gemm, MatMul for one sample; -1 when a size is unknown, 0 for other ops
 };
 
 struct GraphCost {
-  int64_t parameters = 0;       // elements of all float constants; one that is shared counts once
+  int64_t parameters = 0;       // elements of all parameters; one that is shared counts once
   int64_t nonzero = 0;          // of these
-  int64_t weights = 0;          // elements of float constants of rank >= 2: what pruning works on
+  int64_t weights = 0;          // elements of parameters of rank >= 2: what pruning works on
   int64_t weights_nonzero = 0;  // of these
   int64_t macs = 0;             // sum over nodes with known sizes, one sample
   int64_t activations = 0;      // elements of all node outputs with known sizes, one sample
@@ -27,7 +27,8 @@ struct GraphCost {
   }
 };
 
-// Costs at batch 1: an unknown first dimension of a graph input counts as 1.
+// Parameters are float constants, and integers that are dequantized (but not their scales). Costs at batch 1: an
+// unknown first dimension of a graph input counts as 1.
 GraphCost graph_cost(const Graph& graph);
 
 }  // namespace pare

@@ -1,0 +1,94 @@
+#include "commands/model_summary.hpp"
+#include "commands/quantize.hpp"
+#include "commands/quantize_output.hpp"
+#include "compress/selection.hpp"
+#include "compress/weight_only.hpp"
+#include "src/core/table.hpp"
+#include "src/core/threads.hpp"
+
+namespace pare {
+namespace {
+
+WeightOnlyConfig config_of(const QuantizeOptions& options, const Graph& graph) {
+  WeightOnlyConfig config;
+  config.bits = options.weights[3] - '0';
+  config.granularity = Granularity::parse(options.granularity.empty() ? "block:32" : options.granularity);
+  config.search = options.calibration == "mse" ? ScaleSearch::mse : ScaleSearch::absmax;
+  if (!options.include.empty() || !options.exclude.empty())
+    config.selected = [names = select_tensors(graph, options.include, options.exclude)](const std::string& name) {
+      return names.contains(name);
+    };
+  return config;
+}
+
+Json layers_of(const WeightOnlyResult& result) {
+  Json layers = Json::array();
+  for (const QuantizedWeight& weight : result.weights)
+    layers.push_back({{"name", weight.node},
+                      {"op", weight.op},
+                      {"shape", weight.shape},
+                      {"bits", weight.bits},
+                      {"snr_db", weight.snr_db}});
+  return layers;
+}
+
+std::string result_text(const WeightOnlyResult& result, const RunContext& context) {
+  Table layers({"weight", "op", "shape", "bits", "SNR"});
+  int64_t elements = 0, bits = 0;
+  for (const QuantizedWeight& weight : result.weights) {
+    layers.add({weight.name, weight.op, shape_text(weight.shape), std::to_string(weight.bits),
+                fmt::format("{:.1f} dB", weight.snr_db)});
+    elements += weight.elements;
+    bits += weight.stored_bits;
+  }
+  Table sizes({"", "before", "after"});
+  const Json& before = context.report.model;
+  for (const Json& file : context.report.result.at("files"))
+    sizes.add({file.at("path").get<std::string>(), bytes_text(before.at("bytes")), bytes_text(file.at("bytes"))});
+  if (elements > 0)
+    sizes.add(
+        {"bits a weight", "32", fmt::format("{:.2f}", static_cast<double>(bits) / static_cast<double>(elements))});
+  return layers.text() + "\n" + sizes.text();
+}
+
+}  // namespace
+
+ExitCode run_quantize_weights(const QuantizeOptions& options, RunContext& context) {
+  if (options.compute.threads > 0) set_threads(static_cast<int>(options.compute.threads));
+  const Model model = load_model(options.model);
+  Graph graph = with_context(options.model, [&] { return read_graph(model.onnx); });
+  context.report.model = model_json(model, graph);
+  const WeightOnlyConfig config = config_of(options, graph);
+  context.report.settings["granularity"] = options.granularity.empty() ? "block:32" : options.granularity;
+  const WeightOnlyResult result = with_context(options.model, [&] { return quantize_weights_only(graph, config); });
+  for (const KeptWeight& kept : result.kept) context.warn(fmt::format("'{}' stays float: {}", kept.name, kept.reason));
+  context.report.layers = layers_of(result);
+  if (options.output.dry_run) {
+    int64_t elements = 0, stored = 0;
+    for (const QuantizedWeight& weight : result.weights) {
+      elements += weight.elements;
+      stored += weight.stored_bits / 8;
+    }
+    const auto before = static_cast<int64_t>(model.file_bytes);
+    context.report.plan = {
+        {"weights", elements}, {"bytes_before", before}, {"bytes_after", before - 4 * elements + stored}};
+    Table plan({"plan", ""});
+    plan.add({"weights to quantize", count_text(elements)});
+    plan.add({"size before", bytes_text(before)});
+    plan.add({"size after", "about " + bytes_text(before - 4 * elements + stored)});
+    context.print(plan.text());
+    return ExitCode::ok;
+  }
+  const Json lineage = {{"command", "quantize"},
+                        {"settings",
+                         {{"weights", options.weights},
+                          {"activations", options.activations},
+                          {"granularity", context.report.settings["granularity"]},
+                          {"calibration", options.calibration}}}};
+  const QuantizedOutput written = write_quantized(
+      model, graph, lineage, options.output, [&](const Graph& again) { check_weights(again, result); }, context);
+  context.print(result_text(result, context));
+  return written.smaller ? ExitCode::ok : ExitCode::goal_missed;
+}
+
+}  // namespace pare

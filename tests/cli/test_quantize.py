@@ -1,0 +1,152 @@
+"""pare quantize without data: numpy decodes what was written, ONNX Runtime runs it."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+PARE = os.environ["PARE"]
+
+
+def pare(*arguments, code=0):
+    done = subprocess.run([PARE, "quantize", *map(str, arguments)], capture_output=True, text=True, timeout=120)
+    if done.returncode != code:
+        raise AssertionError(f"exit {done.returncode}, expected {code}: {arguments}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def dense_model(path, k=77, n=300, opset=17):
+    """x -> MatMul [k,n] -> Add -> Relu -> Gemm transB [64,n]."""
+    random = np.random.default_rng(3)
+    nodes = [helper.make_node("MatMul", ["x", "first"], ["a"], name="first_matmul"),
+             helper.make_node("Add", ["a", "shift"], ["b"], name="add"), helper.make_node("Relu", ["b"], ["c"], name="relu"),
+             helper.make_node("Gemm", ["c", "second", "bias"], ["y"], name="last", transB=1)]
+    weights = {"first": random.standard_normal((k, n)), "shift": random.standard_normal(n),
+               "second": random.standard_normal((64, n)), "bias": random.standard_normal(64)}
+    graph = helper.make_graph(nodes, "dense", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", k])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 64])],
+                              [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8), path)
+    return weights
+
+
+def decode(model):
+    """Each DequantizeLinear of constants, by its output."""
+    constants = {t.name: t for t in model.graph.initializer}
+    decoded = {}
+    for node in model.graph.node:
+        if node.op_type != "DequantizeLinear" or node.input[0] not in constants:
+            continue
+        codes = numpy_helper.to_array(constants[node.input[0]]).astype(np.float32)
+        scale = numpy_helper.to_array(constants[node.input[1]])
+        attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        axis, block = attributes.get("axis", 1), attributes.get("block_size", 0)
+        if block:
+            scale = np.repeat(scale, block, axis).take(range(codes.shape[axis]), axis)
+        elif scale.ndim:
+            scale = scale.reshape([-1 if i == axis else 1 for i in range(codes.ndim)])
+        decoded[node.output[0]] = codes * scale
+    return decoded
+
+
+class WeightsAlone(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.folder = pathlib.Path(self.temporary.name)
+        self.addCleanup(self.temporary.cleanup)
+        self.model, self.out = self.folder / "model.onnx", self.folder / "small.onnx"
+
+    def test_every_type_and_granularity_decodes_and_runs(self):
+        weights = dense_model(self.model)
+        x = np.random.default_rng(4).standard_normal((5, 77)).astype(np.float32)
+        least = {"int8": 35, "int4": 16, "int3": 10, "int2": 4}
+        for kind, snr in least.items():
+            for granularity in ("block:16", "block:64", "channel", "tensor"):
+                with self.subTest(kind=kind, granularity=granularity):
+                    pare(self.model, "--weights", kind, "--granularity", granularity, "--activations", "none", "-o", self.out, "--force")
+                    model = onnx.load(self.out)
+                    onnx.checker.check_model(model, full_check=True)
+                    self.assertEqual([o.version for o in model.opset_import if not o.domain], [21])
+                    decoded = decode(model)
+                    self.assertEqual(len(decoded), 2)
+                    first, second = decoded["first_dequantized"], decoded["second_dequantized"].T
+                    for name, value in (("first", first), ("second", second)):
+                        error = np.square(weights[name] - value).sum() / np.square(weights[name]).sum()
+                        self.assertGreater(-10 * np.log10(error), snr - (6 if granularity == "tensor" else 0), name)
+                    expected = np.maximum(x @ first + weights["shift"], 0) @ second.T + weights["bias"]
+                    options = onnxruntime.SessionOptions()
+                    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+                    actual = onnxruntime.InferenceSession(str(self.out), options).run(None, {"x": x})[0]
+                    np.testing.assert_allclose(actual, expected, rtol=2e-4, atol=2e-2)
+
+    def test_blocks_become_integer_products(self):
+        dense_model(self.model, k=128, n=256)
+        for kind in ("int8", "int4"):
+            pare(self.model, "--weights", kind, "-o", self.out, "--force")
+            options = onnxruntime.SessionOptions()
+            options.optimized_model_filepath = str(self.folder / "optimized.onnx")
+            options.log_severity_level = 3
+            onnxruntime.InferenceSession(str(self.out), options)
+            ops = [node.op_type for node in onnx.load(self.folder / "optimized.onnx").graph.node]
+            self.assertEqual(ops.count("MatMulNBits"), 2, ops)
+
+    def test_report(self):
+        dense_model(self.model)
+        report = json.loads(pare(self.model, "--weights", "int4", "-o", self.out, "--report", "-").stdout)
+        self.assertEqual([(row["name"], row["op"], row["shape"], row["bits"]) for row in report["layers"]],
+                         [("first_matmul", "MatMul", [77, 300], 4), ("last", "Gemm", [300, 64], 4)])
+        self.assertEqual(report["settings"]["granularity"], "block:32")
+        self.assertEqual(report["result"]["parameters"], report["model"]["parameters"] + 1)  # Relu became Max with 0
+        self.assertEqual(report["result"]["bytes"], self.out.stat().st_size)
+        self.assertLess(report["metrics"]["bytes_ratio"], 0.25)
+
+    def test_hdf5_and_back(self):
+        dense_model(self.model)
+        packed = self.folder / "small.h5"
+        pare(self.model, "--weights", "int4", "-o", self.out, "-o", packed)
+        subprocess.run([PARE, "convert", packed, self.folder / "back.onnx"], check=True, capture_output=True)
+        self.assertEqual((self.folder / "back.onnx").read_bytes(), self.out.read_bytes())
+        done = pare(self.out, "--weights", "int8", "-o", self.folder / "again.onnx", code=5)  # nothing is left to quantize
+        self.assertIn("not smaller", done.stderr)
+
+    def test_larger_than_the_input_is_a_missed_goal(self):
+        dense_model(self.model, k=2, n=3)
+        done = pare(self.model, "--weights", "int8", "-o", self.out, code=5)
+        self.assertIn("is not smaller than the input", done.stderr)
+        self.assertTrue(self.out.exists())
+
+    def test_include_and_exclude(self):
+        dense_model(self.model)
+        report = json.loads(pare(self.model, "--exclude", "fir*", "-o", self.out, "--report", "-").stdout)
+        self.assertEqual([row["name"] for row in report["layers"]], ["last"])
+        done = pare(self.model, "--include", "nothing*", "-o", self.folder / "no.onnx", code=2)
+        self.assertIn("'nothing*' matches no weight", done.stderr)
+
+    def test_dry_run_writes_nothing(self):
+        dense_model(self.model)
+        report = json.loads(pare(self.model, "--dry-run", "-o", self.out, "--report", "-").stdout)
+        self.assertEqual(report["plan"]["weights"], 77 * 300 + 64 * 300)
+        self.assertFalse(self.out.exists())
+
+    def test_bad_values(self):
+        dense_model(self.model)
+        for arguments, message in ((["--weights", "int5"], "int5"), (["--granularity", "block:33"], "power of two"),
+                                   (["--granularity", "row"], "expected tensor, channel or block:N")):
+            self.assertIn(message, pare(self.model, *arguments, "-o", self.out, code=2).stderr)
+
+    def test_same_bytes_for_any_number_of_threads(self):
+        dense_model(self.model)
+        other = self.folder / "other.onnx"
+        pare(self.model, "--threads", 1, "-o", self.out)
+        pare(self.model, "--threads", 7, "-o", other)
+        self.assertEqual(self.out.read_bytes(), other.read_bytes())
+
+
+if __name__ == "__main__":
+    unittest.main()
