@@ -6,6 +6,7 @@
 #include "src/core/error.hpp"
 #include "src/core/threads.hpp"
 #include "src/data/open_data.hpp"
+#include "src/exec/fold_constants.hpp"
 #include "src/exec/memory.hpp"
 #include "src/graph/op_table.hpp"
 #include "src/graph/passes/fold_batch_normalization.hpp"
@@ -91,6 +92,7 @@ Evaluation evaluate_samples(const Executor& executor, const Parameters& paramete
 
 Graph inference_graph(const Graph& graph) {
   Graph inference = graph;
+  fold_constants(inference);
   fold_batch_normalization(inference);
   verify(inference);
   return inference;

@@ -80,6 +80,8 @@ std::vector<at::Tensor> Executor::run(const Parameters& parameters, std::span<co
       step.step({in, out, training});
     } catch (const c10::Error& error) {
       fail_input("{}: {}", step.label, reason(error));
+    } catch (const Error& error) {
+      throw error.within(step.label);
     }
     for (size_t i = 0; i < out.size(); ++i) {
       if (step.outputs[i] == no_value) continue;

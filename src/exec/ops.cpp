@@ -1,5 +1,7 @@
 #include "src/exec/ops.hpp"
 
+#include <set>
+
 #include <ATen/ops/_to_copy.h>
 
 #include "src/core/error.hpp"
@@ -18,6 +20,27 @@ constexpr Row rows[] = {
 #include "src/graph/op_list.def"
 #undef PARE_OP
 };
+
+// Arithmetic that ATen lacks on unsigned integers of 16 to 64 bits. In the next wider signed type it is the same; sums
+// of 64 bits wrap around alike, while comparisons and quotients beyond 2^63 would differ.
+bool calculates(std::string_view op) {
+  static const std::set<std::string_view> ops = {"Abs",  "Add",         "Div", "Greater", "GreaterOrEqual",
+                                                 "Less", "LessOrEqual", "Max", "Min",     "Mod",
+                                                 "Mul",  "Pow",         "Sub", "Sum"};
+  return ops.contains(op);
+}
+
+Step widened(Step step) {
+  return [step = std::move(step)](const Call& call) {
+    const at::ScalarType type = call.in[0].scalar_type();
+    if (type != at::kUInt16 && type != at::kUInt32 && type != at::kUInt64) return step(call);
+    std::vector<at::Tensor> wide;
+    for (const at::Tensor& tensor : call.in) wide.push_back(tensor.to(type == at::kUInt16 ? at::kInt : at::kLong));
+    step({wide, call.out, call.training});
+    for (at::Tensor& tensor : call.out)
+      if (tensor.scalar_type() != at::kBool) tensor = tensor.to(type);
+  };
+}
 
 }  // namespace
 
@@ -41,7 +64,8 @@ std::vector<int64_t> integers_of(const at::Tensor& tensor) {
 
 Step make_step(const Site& site) {
   for (const Row& row : rows)
-    if (site.node.op == row.op && site.node.domain == row.domain) return row.make(site);
+    if (site.node.op == row.op && site.node.domain == row.domain)
+      return calculates(row.op) ? widened(row.make(site)) : row.make(site);
   fail_input("{}: the operator is not supported", site.node.label());
 }
 

@@ -17,8 +17,7 @@
 #include <ATen/ops/ones.h>
 
 #include "src/core/error.hpp"
-#include "src/exec/ops.hpp"
-#include "src/graph/windows.hpp"
+#include "src/exec/convolution.hpp"
 
 namespace pare::ops {
 namespace {
@@ -26,16 +25,6 @@ namespace {
 using Sizes = std::vector<int64_t>;
 
 Sizes spatial_sizes(const at::Tensor& x) { return x.sizes().slice(2).vec(); }
-
-// Pads the spatial dimensions; ATen lists pads from the last dimension to the first.
-at::Tensor padded(const at::Tensor& x, const Sizes& begin, const Sizes& end, double value) {
-  Sizes pads;
-  for (size_t i = begin.size(); i-- > 0;) {
-    pads.push_back(begin[i]);
-    pads.push_back(end[i]);
-  }
-  return at::constant_pad_nd(x, pads, value);
-}
 
 // Pads so that a pooling window in ceil mode is complete: what ATen's own ceil mode counts differs for averages.
 void complete_windows(Windows& windows, const Sizes& sizes) {
@@ -114,33 +103,14 @@ Sizes spatial_axes(const at::Tensor& x) {
 }  // namespace
 
 Step conv(const Site& site) {
-  const ValueId weight = site.node.input(1);
-  Sizes kernel = site.node.integers("kernel_shape", {});
-  if (kernel.empty() && weight != no_value && site.graph.value(weight).shape) {
-    const Shape& shape = *site.graph.value(weight).shape;
-    if (shape.size() > 2) kernel.assign(shape.begin() + 2, shape.end());
-  }
-  if (kernel.empty()) fail_input("{}: the kernel's shape is not known", site.node.label());
-  const Windows declared = windows_of(site.node, kernel);
-  const int64_t group = site.node.integer("group", 1);
-  const Sizes none(kernel.size(), 0);
-  return [=](const Call& call) {
-    Windows windows = declared;
-    windows.resolve_pads(spatial_sizes(call.in[0]));
-    const std::optional<at::Tensor> bias =
-        call.in.size() > 2 && call.in[2].defined() ? std::optional(call.in[2]) : std::nullopt;
-    const at::Tensor x = windows.symmetric() ? call.in[0] : padded(call.in[0], windows.pads_begin, windows.pads_end, 0);
-    call.out[0] = at::convolution(x, call.in[1], bias, windows.strides, windows.symmetric() ? windows.pads_begin : none,
-                                  windows.dilations, false, none, group);
+  const Convolution convolution(site, 1);
+  return [convolution](const Call& call) {
+    call.out[0] = convolution.run(call.in[0], call.in[1], call.in.size() > 2 ? call.in[2] : at::Tensor());
   };
 }
 
 Step conv_transpose(const Site& site) {
-  const ValueId weight = site.node.input(1);
-  Sizes kernel = site.node.integers("kernel_shape", {});
-  if (kernel.empty() && weight != no_value && site.graph.value(weight).shape)
-    kernel.assign(site.graph.value(weight).shape->begin() + 2, site.graph.value(weight).shape->end());
-  if (kernel.empty()) fail_input("{}: the kernel's shape is not known", site.node.label());
+  const Sizes kernel = kernel_shape(site, 1);
   const Windows windows = windows_of(site.node, kernel);
   const Sizes added = site.node.integers("output_padding", Sizes(kernel.size(), 0));
   const Sizes wanted = site.node.integers("output_shape", {});

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include <ATen/ops/cat.h>
+#include <ATen/ops/clamp.h>
 #include <ATen/ops/permute.h>
 #include <ATen/ops/reshape.h>
 #include <ATen/ops/scalar_tensor.h>
@@ -11,6 +12,7 @@
 #include <ATen/ops/unsqueeze.h>
 
 #include "src/exec/ops.hpp"
+#include "src/exec/quantize.hpp"
 #include "src/exec/tensors.hpp"
 #include "src/graph/axes.hpp"
 
@@ -87,13 +89,36 @@ Step unsqueeze(const Site& site) {
   };
 }
 
-Step cast(const Site& site) {
-  const at::ScalarType type = scalar_type_of(static_cast<DType>(site.node.integer("to", 0)));
-  return [type](const Call& call) { call.out[0] = call.in[0].to(type); };
+namespace {
+
+// Beyond its bounds an 8-bit float saturates unless the node says no; 4-bit integers, one a byte, wrap around.
+at::Tensor cast_to(const at::Tensor& x, DType type, bool saturates) {
+  const at::ScalarType target = scalar_type_of(type);
+  if (is_packed(type)) {
+    const at::Tensor nibble = x.to(at::kInt).bitwise_and(15);
+    return (type == DType::int4 ? nibble.bitwise_xor(8).sub(8) : nibble).to(target);
+  }
+  if (const double largest = largest_float8(type); largest > 0 && saturates && at::isFloatingType(x.scalar_type()))
+    return at::clamp(x.to(at::kFloat), -largest, largest).to(target);
+  return x.to(target);
 }
 
-Step cast_like(const Site&) {
-  return [](const Call& call) { call.out[0] = call.in[0].to(call.in[1].scalar_type()); };
+}  // namespace
+
+Step cast(const Site& site) {
+  const auto type = static_cast<DType>(site.node.integer("to", 0));
+  scalar_type_of(type);  // checks
+  const bool saturates = site.node.integer("saturate", 1) != 0;
+  return [=](const Call& call) { call.out[0] = cast_to(call.in[0], type, saturates); };
+}
+
+Step cast_like(const Site& site) {
+  const DType declared = site.graph.value(site.node.inputs[1]).dtype;
+  const bool saturates = site.node.integer("saturate", 1) != 0;
+  return [=](const Call& call) {
+    const DType type = is_packed(declared) ? declared : dtype_of(call.in[1].scalar_type());
+    call.out[0] = cast_to(call.in[0], type, saturates);
+  };
 }
 
 // Lists of sizes stay on the CPU, where the operators that read them need them.

@@ -6,13 +6,17 @@
 
 namespace pare {
 
-// ATen's type for an ONNX element type. Throws (exit 3) for types that ATen does not have.
+// ATen's type for an ONNX element type: 4-bit integers are held one a byte, sign-extended for int4. Throws (exit 3) for
+// types that ATen does not have.
 at::ScalarType scalar_type_of(DType dtype);
 
 // The other way round.
 DType dtype_of(at::ScalarType type);
 
-// A copy on the CPU. Sub-byte and string types throw (exit 3).
+// Whether two elements share a byte in a file.
+bool is_packed(DType dtype);
+
+// A copy on the CPU. Types that ATen does not have throw (exit 3).
 at::Tensor to_aten(const Tensor& tensor);
 
 // The tensor's values, row-major on the CPU, converted to `dtype`.

@@ -1,5 +1,7 @@
 #include "src/graph/roles.hpp"
 
+#include "src/graph/op_table.hpp"
+
 namespace pare {
 namespace {
 
@@ -12,6 +14,9 @@ bool multiplies(const Node& node, size_t input) {
 Role role_at(const Graph& graph, const Node& node, size_t input) {
   const auto& constant = graph.value(node.inputs[input]).constant;
   if (!constant || !is_float(constant->dtype)) return Role::none;
+  const OpInfo* info = find_op(node.domain, node.op);
+  if (info != nullptr && info->gradient == Gradient::none) return Role::none;
+  if (node.op == "Resize" && input > 0) return Role::none;  // regions and factors
   if (node.op == "BatchNormalization" && input >= 3) return Role::statistics;
   // Single numbers are part of the formula (an epsilon, a limit), not something learned.
   if (constant->elements() <= 1 && node.op != "BatchNormalization" && node.op != "Conv" && node.op != "Gemm")

@@ -54,6 +54,9 @@ Shapes top_k_shape(const Graph& graph, const Node& node);
 Shapes unknown_shape(const Graph& graph, const Node& node);
 Shapes recurrent_shape(const Graph& graph, const Node& node);
 Shapes resize_shape(const Graph& graph, const Node& node);
+Shapes dynamic_quantize_shape(const Graph& graph, const Node& node);
+Shapes q_linear_matmul_shape(const Graph& graph, const Node& node);
+Shapes q_linear_conv_shape(const Graph& graph, const Node& node);
 
 }  // namespace shape_rules
 

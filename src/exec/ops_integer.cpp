@@ -1,0 +1,102 @@
+// Products of integers: exact sums in floats that are wide enough, given out as int32 or quantized again.
+#include <ATen/ops/matmul.h>
+#include <ATen/ops/mul.h>
+#include <ATen/ops/reshape.h>
+#include <ATen/ops/sub.h>
+
+#include "src/exec/convolution.hpp"
+#include "src/exec/quantize.hpp"
+#include "src/exec/tensors.hpp"
+
+namespace pare::ops {
+namespace {
+
+at::Tensor optional_input(const Call& call, size_t index) {
+  return index < call.in.size() ? call.in[index] : at::Tensor();
+}
+
+// Sums of so many products of 8-bit differences (each at most 255 x 255) are integers that the type holds exactly.
+at::ScalarType exact_type(int64_t terms) {
+  constexpr int64_t fp32_terms = (int64_t{1} << 24) / (255 * 255);
+  return terms <= fp32_terms ? at::kFloat : at::kDouble;
+}
+
+// x - zero point, as a float. The zero point's shape broadcasts.
+at::Tensor centred(const at::Tensor& x, const at::Tensor& zero_point, at::ScalarType type) {
+  const at::Tensor real = x.to(type);
+  return zero_point.defined() ? at::sub(real, zero_point.to(x.device(), type)) : real;
+}
+
+// One number, or one a row of a matrix: [M] stands for [M, 1].
+at::Tensor of_rows(const at::Tensor& parameter) {
+  return parameter.defined() && parameter.dim() == 1 && parameter.numel() > 1 ? parameter.unsqueeze(-1) : parameter;
+}
+
+// One number, or one an output channel of [O, ...] with `rank` dimensions.
+at::Tensor of_channels(const at::Tensor& parameter, int64_t rank, int64_t axis) {
+  if (!parameter.defined() || parameter.numel() == 1) return parameter.defined() ? parameter.reshape({}) : parameter;
+  std::vector<int64_t> shape(static_cast<size_t>(rank), 1);
+  shape[static_cast<size_t>(axis)] = parameter.numel();
+  return at::reshape(parameter, shape);
+}
+
+at::Tensor integer_product(const at::Tensor& a, const at::Tensor& a_zero, const at::Tensor& b,
+                           const at::Tensor& b_zero) {
+  const at::ScalarType type = exact_type(a.dim() > 0 ? a.size(-1) : 1);
+  return at::matmul(centred(a, of_rows(a_zero), type), centred(b, b_zero, type));
+}
+
+at::Tensor integer_convolution(const Convolution& convolution, const at::Tensor& x, const at::Tensor& x_zero,
+                               const at::Tensor& w, const at::Tensor& w_zero) {
+  const at::ScalarType type = exact_type(w.size(0) > 0 ? w.numel() / w.size(0) : 1);
+  return convolution.run(centred(x, x_zero, type), centred(w, of_channels(w_zero, w.dim(), 0), type), {});
+}
+
+// The product in units of the result's scale, beside whose zero point it is rounded.
+at::Tensor quantized_again(const at::Tensor& sums, const at::Tensor& factor, const at::Tensor& zero_point) {
+  return requantize(sums, factor.numel() == 1 ? factor.reshape({}) : factor, zero_point,
+                    dtype_of(zero_point.scalar_type()));
+}
+
+}  // namespace
+
+Step mat_mul_integer(const Site&) {
+  return [](const Call& call) {
+    const at::Tensor y = integer_product(call.in[0], optional_input(call, 2), call.in[1], optional_input(call, 3));
+    call.out[0] = y.to(at::kInt);
+  };
+}
+
+Step conv_integer(const Site& site) {
+  const Convolution convolution(site, 1);
+  return [convolution](const Call& call) {
+    const at::Tensor y =
+        integer_convolution(convolution, call.in[0], optional_input(call, 2), call.in[1], optional_input(call, 3));
+    call.out[0] = y.to(at::kInt);
+  };
+}
+
+// Inputs: a, its scale, its zero point, b, its scale, its zero point, the result's scale and zero point.
+Step q_linear_mat_mul(const Site&) {
+  return [](const Call& call) {
+    const auto scale = [&](size_t index) { return call.in[index].to(at::kFloat); };
+    const at::Tensor sums = integer_product(call.in[0], call.in[2], call.in[3], call.in[5]);
+    const at::Tensor factor = of_rows(scale(1)).mul(scale(4)).div(scale(6));
+    call.out[0] = quantized_again(sums, factor, call.in[7]);
+  };
+}
+
+// The same order of inputs, then a bias of int32 in units of x scale * w scale.
+Step q_linear_conv(const Site& site) {
+  const Convolution convolution(site, 3);
+  return [convolution](const Call& call) {
+    const auto scale = [&](size_t index) { return call.in[index].to(at::kFloat); };
+    at::Tensor sums = integer_convolution(convolution, call.in[0], call.in[2], call.in[3], call.in[5]);
+    if (const at::Tensor bias = optional_input(call, 8); bias.defined())
+      sums = sums.to(at::kInt).add(of_channels(bias.to(sums.device()), sums.dim(), 1));
+    const at::Tensor factor = of_channels(scale(4), sums.dim(), 1).mul(scale(1)).div(scale(6));
+    call.out[0] = quantized_again(sums, factor, call.in[7]);
+  };
+}
+
+}  // namespace pare::ops

@@ -1,0 +1,64 @@
+// Quantizing and dequantizing.
+#include <ATen/ops/clamp.h>
+#include <ATen/ops/max.h>
+#include <ATen/ops/min.h>
+#include <ATen/ops/where.h>
+
+#include "src/core/error.hpp"
+#include "src/exec/ops.hpp"
+#include "src/exec/quantize.hpp"
+#include "src/exec/tensors.hpp"
+
+namespace pare::ops {
+namespace {
+
+at::Tensor optional_input(const Call& call, size_t index) {
+  return index < call.in.size() ? call.in[index] : at::Tensor();
+}
+
+ScaleAxis scale_axis(const Node& node) { return {node.integer("axis", 1), node.integer("block_size", 0)}; }
+
+}  // namespace
+
+Step quantize_linear(const Site& site) {
+  const Node& node = site.node;
+  // The zero point decides the type. Computed ones have theirs at run time; that of 4-bit ones the graph alone knows.
+  const ValueId zero_point = node.input(2);
+  const DType declared = zero_point != no_value ? site.graph.value(zero_point).dtype : DType::undefined;
+  const auto otherwise = static_cast<DType>(node.integer("output_dtype", static_cast<int64_t>(DType::uint8)));
+  const ScaleAxis along = scale_axis(node);
+  const bool saturates = node.integer("saturate", 1) != 0;
+  return [=](const Call& call) {
+    const at::Tensor zero = optional_input(call, 2);
+    DType type = otherwise == DType::undefined ? DType::uint8 : otherwise;
+    if (zero.defined()) type = is_packed(declared) ? declared : dtype_of(zero.scalar_type());
+    call.out[0] = quantize(call.in[0], call.in[1], zero, type, along, saturates);
+  };
+}
+
+Step dequantize_linear(const Site& site) {
+  const ScaleAxis along = scale_axis(site.node);
+  const auto wanted = static_cast<DType>(site.node.integer("output_dtype", 0));
+  if (wanted != DType::undefined && !is_float(wanted))
+    fail_input("{}: output_dtype {} is not a float type", site.node.label(), dtype_name(wanted));
+  return [=](const Call& call) {
+    const at::Tensor y = dequantize(call.in[0], call.in[1], optional_input(call, 2), along);
+    call.out[0] = wanted == DType::undefined ? y : y.to(scalar_type_of(wanted));
+  };
+}
+
+// The range of x and zero over 255 steps of uint8; a range of nothing has the scale 1, as in ONNX Runtime.
+Step dynamic_quantize_linear(const Site&) {
+  return [](const Call& call) {
+    const at::Tensor& x = call.in[0];
+    const at::Tensor low = at::clamp(at::min(x), std::nullopt, 0), high = at::clamp(at::max(x), 0, std::nullopt);
+    const at::Tensor range = high.sub(low);
+    const at::Tensor scale = at::where(range.eq(0), 1.0f, range.div(255.0f));
+    const at::Tensor zero_point = at::clamp(low.neg().div(scale), 0, 255).round().to(at::kByte);
+    call.out[0] = quantize(x, scale, zero_point, DType::uint8, {});
+    if (call.out.size() > 1) call.out[1] = scale;
+    if (call.out.size() > 2) call.out[2] = zero_point;
+  };
+}
+
+}  // namespace pare::ops
