@@ -21,6 +21,10 @@ at::Device device_named(const std::string& name) {
   return name.starts_with("cuda:") ? at::Device(name) : at::Device(at::kCUDA, 0);
 }
 
+DatasetPtr limited(DatasetPtr dataset, const DataOptions& options, int64_t seed) {
+  return options.limit > 0 ? limit(dataset, options.limit, static_cast<uint64_t>(seed)) : dataset;
+}
+
 }  // namespace
 
 LoadedModel load_executable(const std::string& path) {
@@ -45,47 +49,43 @@ at::Device set_up_device(const ComputeOptions& options, RunContext& context) {
 }
 
 DatasetPtr open_samples(const DataOptions& options, const std::string& path, const std::string& split, int64_t seed) {
-  DatasetPtr dataset = open_data(path, options.data_kind, split);
-  return options.limit > 0 ? limit(dataset, options.limit, static_cast<uint64_t>(seed)) : dataset;
+  return limited(open_data(path, {options.data_kind, split, false, options.labels}), options, seed);
 }
 
 DatasetPtr find_samples(const DataOptions& options, const std::string& path, const std::string& split, int64_t seed) {
   try {
-    return open_samples(options, path, split, seed);
+    return limited(open_data(path, {options.data_kind, split, true, options.labels}), options, seed);
   } catch (const Error& error) {
     if (error.code() == ExitCode::usage) return nullptr;
     throw;
   }
 }
 
-void check_fits(const Graph& graph, const Dataset& dataset) {
-  if (graph.inputs.size() != 1) fail_input("the model has {} inputs (expected 1)", graph.inputs.size());
-  const Port& input = graph.inputs.front();
-  const std::string& name = graph.value(input.value).name;
-  const Shape& sample = dataset.sample_shape();
-  if (input.ranked) {
-    if (input.dims.size() != sample.size() + 1)
-      fail_input("{}: samples of shape {} do not fit input '{}' (got {} dimensions, expected {} without the batch)",
-                 dataset.name(), shape_text(sample), name, sample.size(), input.dims.size() - 1);
-    for (size_t i = 0; i < sample.size(); ++i)
-      if (input.dims[i + 1].size >= 0 && input.dims[i + 1].size != sample[i])
-        fail_input("{}: samples of shape {} do not fit input '{}' in dimension {} (got {}, expected {})",
-                   dataset.name(), shape_text(sample), name, i + 1, sample[i], input.dims[i + 1].size);
+Binding bind_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options) {
+  std::vector<NamedBinding> named;
+  for (const std::string& text : options.inputs) {
+    auto [input, key] = split_binding(text);
+    named.push_back({std::move(input), std::move(key)});
   }
+  Binding binding = bind_inputs(graph, dataset, named);
   const auto& output = graph.value(graph.outputs.front().value).shape;
   if (dataset.labelled() && output && output->size() == 2 && output->back() > 0) check_labels(dataset, output->back());
+  return binding;
 }
 
-Preprocess preprocess_of(const DataOptions& options) { return {options.scale, options.mean, options.std}; }
+Preprocess preprocess_of(const DataOptions& options) {
+  return {options.scale > 0 ? std::optional(options.scale) : std::nullopt, options.mean, options.std};
+}
 
-Evaluation evaluate_samples(const Executor& executor, const Parameters& parameters, const Dataset& dataset,
-                            const DataOptions& options, int64_t batch, at::Device device) {
+Evaluation evaluate_samples(const Executor& executor, const Parameters& parameters, const Binding& binding,
+                            const Dataset& dataset, const DataOptions& options, int64_t batch, at::Device device) {
   LoaderConfig config;
   config.batch = std::min(batch, dataset.size());
   config.preprocess = preprocess_of(options);
+  config.binding = binding;
   Loader loader(dataset, config);
   Evaluation result;
-  result.outputs = predict(executor, parameters, loader, dataset.sample_shape(), device);
+  result.outputs = predict(executor, parameters, loader, device);
   if (dataset.labelled()) result.metrics = measure(result.outputs.front(), labels_of(dataset));
   return result;
 }
@@ -103,7 +103,7 @@ Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const Da
   const Graph inference = inference_graph(graph);
   const Executor executor(inference);
   const Parameters parameters(inference, device, Training::off);
-  return evaluate_samples(executor, parameters, dataset, options, batch, device);
+  return evaluate_samples(executor, parameters, bind_samples(graph, dataset, options), dataset, options, batch, device);
 }
 
 }  // namespace pare

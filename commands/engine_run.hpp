@@ -28,9 +28,9 @@ DatasetPtr open_samples(const DataOptions& options, const std::string& path, con
 // The same, or null when the data has no such split.
 DatasetPtr find_samples(const DataOptions& options, const std::string& path, const std::string& split, int64_t seed);
 
-// Throws (exit 3) when the samples do not fit the model's input: rank or a dimension, with both sides named. Checks
-// that the model has one input, and labels against the first output's classes.
-void check_fits(const Graph& graph, const Dataset& dataset);
+// Binds the model's inputs to the data as the options say, and checks labels against the first output's classes. Throws
+// (exit 3) when they do not fit, with both sides named.
+Binding bind_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options);
 
 // The graph as it runs without gradients: batch normalizations are folded.
 Graph inference_graph(const Graph& graph);
@@ -42,8 +42,8 @@ struct Evaluation {
   std::vector<at::Tensor> outputs;  // in the order of Graph::outputs; the first holds the logits
   Metrics metrics;
 };
-Evaluation evaluate_samples(const Executor& executor, const Parameters& parameters, const Dataset& dataset,
-                            const DataOptions& options, int64_t batch, at::Device device);
+Evaluation evaluate_samples(const Executor& executor, const Parameters& parameters, const Binding& binding,
+                            const Dataset& dataset, const DataOptions& options, int64_t batch, at::Device device);
 Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options, int64_t batch,
                             at::Device device);
 

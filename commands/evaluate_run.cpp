@@ -100,9 +100,10 @@ class Evaluator {
   void measure_samples() {
     const DatasetPtr dataset =
         open_samples(options_.data, options_.data.data, options_.data.split, options_.compute.seed);
-    with_context(options_.model, [&] { check_fits(model_.graph, *dataset); });
     Json& metrics = context_.report.metrics;
-    const Evaluation own = evaluate_samples(model_.graph, *dataset, options_.data, options_.batch, device_);
+    const Evaluation own = with_context(options_.model, [&] {
+      return evaluate_samples(model_.graph, *dataset, options_.data, options_.batch, device_);
+    });
     if (dataset->labelled()) {
       metrics["accuracy"] = own.metrics.accuracy;
       metrics["top5"] = own.metrics.top5;
@@ -110,8 +111,9 @@ class Evaluator {
     }
     if (!options_.save_outputs.empty()) save(own.outputs);
     if (!baseline_) return;
-    with_context(options_.against, [&] { check_fits(baseline_->graph, *dataset); });
-    const Evaluation base = evaluate_samples(baseline_->graph, *dataset, options_.data, options_.batch, device_);
+    const Evaluation base = with_context(options_.against, [&] {
+      return evaluate_samples(baseline_->graph, *dataset, options_.data, options_.batch, device_);
+    });
     if (dataset->labelled()) {
       metrics["accuracy_before"] = base.metrics.accuracy;
       metrics["accuracy_drop"] = base.metrics.accuracy - own.metrics.accuracy;

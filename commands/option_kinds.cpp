@@ -179,7 +179,10 @@ Json option_value(const CLI::Option& option) {
   const std::string text = option.count() > 0 ? option.results().back() : option.get_default_str();
   if (text.empty()) return nullptr;
   if (kind == "N") return *whole_text_as<int64_t>(text);
-  if (kind == "X") return *real_of(text);
+  if (kind == "X") {
+    const auto number = real_of(text);  // a default may be words
+    return number ? Json(*number) : Json(text);
+  }
   if (!kind.ends_with(",...")) return text;
   Json list = Json::array();
   for (const auto& part : CLI::detail::split(text, ',')) {

@@ -107,8 +107,9 @@ Metrics TrainingRun::validate(Loop& loop, const StepInfo& info) {
     if (loop.parts.weights_replaced) loop.parts.weights_replaced();
   };
   exchange();
-  const Metrics metrics =
-      evaluate_samples(executor_, parameters_, *validation_, request_.data, evaluation_batch, device_).metrics;
+  const Metrics metrics = evaluate_samples(executor_, parameters_, loader_config_.binding, *validation_, request_.data,
+                                           evaluation_batch, device_)
+                              .metrics;
   if (!loop.parts.complete || loop.parts.complete()) loop.best->offer(metrics.accuracy, info.step);
   exchange();
   return metrics;
@@ -156,8 +157,8 @@ ExitCode TrainingRun::train(const TrainingParts& parts) {
   };
   const Objective objective(
       {&executor_, &parameters_}, runnable(teacher_executor_, teacher_parameters_),
-      {request_.training.label_smoothing, request_.teacher.kd_weight, request_.teacher.temperature},
-      train_->sample_shape(), device_, request_.training.batch_norm == "train");
+      {request_.training.label_smoothing, request_.teacher.kd_weight, request_.teacher.temperature}, device_,
+      request_.training.batch_norm == "train");
   Loader loader(*train_, loader_config_);
   const FitEnd end = fit(fit_config(), state_, objective, loader, device_, loop.first_step, hooks, stop_requested);
   if (end == FitEnd::stopped) return ExitCode::preempted;

@@ -45,7 +45,7 @@ TrainingRun::TrainingRun(const TrainingRequest& request, LoadedModel student, at
   const int64_t seed = request.compute.seed;
   if (data.data.empty()) fail_usage("{}: training needs samples; give --data", request.command);
   train_ = open_samples(data, data.data, data.split, seed);
-  check_fits(student_.graph, *train_);
+  loader_config_.binding = bind_samples(student_.graph, *train_, data);
   if (!train_->labelled()) fail_input("{}: has no labels, which {} needs", train_->name(), request.command);
   final_ = data.val.empty() ? find_samples(data, data.data, "test", seed) : open_samples(data, data.val, "test", seed);
   if (data.holdout > 0) {
@@ -55,7 +55,8 @@ TrainingRun::TrainingRun(const TrainingRequest& request, LoadedModel student, at
   }
   if (!data.val.empty()) validation_ = final_;
   if (final_ == nullptr) final_ = validation_ != nullptr ? validation_ : train_;
-  check_fits(student_.graph, *final_);
+  if (bind_samples(student_.graph, *final_, data) != loader_config_.binding)
+    fail_input("{}: has other arrays than {}", final_->name(), train_->name());
   loader_config_.batch = request.training.batch;
   loader_config_.seed = static_cast<uint64_t>(seed);
   loader_config_.shuffle = true;
@@ -82,7 +83,10 @@ void TrainingRun::open_teacher() {
     path = student_.model.path;
   }
   teacher_model_ = load_executable(path);
-  with_context(path, [&] { check_fits(teacher_model_->graph, *train_); });
+  with_context(path, [&] {
+    if (bind_samples(teacher_model_->graph, *train_, request_.data) != loader_config_.binding)
+      fail_input("the teacher takes other inputs than the model (expected the same in the same order)");
+  });
   const Graph inference = inference_graph(teacher_model_->graph);
   teacher_executor_.emplace(inference);
   teacher_parameters_.emplace(inference, device_, Training::off);

@@ -5,6 +5,7 @@
 
 #include "src/core/error.hpp"
 #include "src/core/random.hpp"
+#include "src/data/values.hpp"
 
 namespace pare {
 namespace {
@@ -16,10 +17,14 @@ class Subset final : public Dataset {
   std::string name() const override { return whole_->name(); }
   std::string sample_name(int64_t index) const override { return whole_->sample_name(at(index)); }
   int64_t size() const override { return static_cast<int64_t>(indices_.size()); }
-  const Shape& sample_shape() const override { return whole_->sample_shape(); }
-  DType element_type() const override { return whole_->element_type(); }
-  void read(int64_t index, float* sample) const override { whole_->read(at(index), sample); }
-  const uint8_t* stored_uint8(int64_t index) const override { return whole_->stored_uint8(at(index)); }
+  const std::vector<Field>& fields() const override { return whole_->fields(); }
+  const std::byte* stored(size_t field, int64_t index, std::vector<std::byte>& scratch) const override {
+    return whole_->stored(field, at(index), scratch);
+  }
+  const std::vector<Field>& targets() const override { return whole_->targets(); }
+  const std::byte* stored_target(size_t target, int64_t index, std::vector<std::byte>& scratch) const override {
+    return whole_->stored_target(target, at(index), scratch);
+  }
   bool labelled() const override { return whole_->labelled(); }
   int64_t label(int64_t index) const override { return whole_->label(at(index)); }
   int64_t class_count() const override { return whole_->class_count(); }
@@ -32,6 +37,20 @@ class Subset final : public Dataset {
 };
 
 }  // namespace
+
+const std::vector<Field>& Dataset::targets() const {
+  static const std::vector<Field> none;
+  return none;
+}
+
+const std::byte* Dataset::stored_target(size_t target, int64_t, std::vector<std::byte>&) const {
+  fail_run("{}: has no target {}", name(), target);
+}
+
+void Dataset::read(int64_t index, float* sample) const {
+  std::vector<std::byte> scratch;
+  to_floats(element_type(), stored(0, index, scratch), element_count(sample_shape()), sample);
+}
 
 DatasetPtr subset(DatasetPtr dataset, std::vector<int64_t> indices) {
   for (const int64_t index : indices)

@@ -12,6 +12,14 @@
 
 namespace pare {
 
+// One array that every sample has.
+struct Field {
+  std::string name;                // how --input NAME=KEY calls it
+  DType dtype = DType::undefined;  // as it is stored
+  Shape shape;                     // of a sample, without the batch dimension: [C,H,W] for images, [F] for vectors
+  bool shared = false;             // one array for all samples: a sampling rate, an initial state
+};
+
 // Immutable; every function may be called from several threads at once. Sample indices are 0 .. size()-1.
 class Dataset {
  public:
@@ -24,14 +32,23 @@ class Dataset {
   virtual std::string sample_name(int64_t index) const = 0;
 
   virtual int64_t size() const = 0;
-  // Without the batch dimension: [C,H,W] for images, [F] for feature vectors.
-  virtual const Shape& sample_shape() const = 0;
-  // The type that the samples are stored in.
-  virtual DType element_type() const = 0;
-  // Writes the stored values of sample `index` as float, element_count(sample_shape()) of them, unscaled.
-  virtual void read(int64_t index, float* sample) const = 0;
-  // The same values where they lie in memory as uint8; nullptr when they do not.
-  virtual const uint8_t* stored_uint8(int64_t index) const = 0;
+  // What may be bound to the inputs of a model; at least one.
+  virtual const std::vector<Field>& fields() const = 0;
+  // The elements of a field of sample `index` as native values of the field's dtype: where they lie in memory, or
+  // written to `scratch`. Not aligned.
+  virtual const std::byte* stored(size_t field, int64_t index, std::vector<std::byte>& scratch) const = 0;
+
+  // What the outputs of a model are to be: values to regress to, or outputs of a reference. Empty without such. A
+  // target that is named as an output belongs to it, others to the outputs in their order.
+  virtual const std::vector<Field>& targets() const;
+  // As stored(), of a target.
+  virtual const std::byte* stored_target(size_t target, int64_t index, std::vector<std::byte>& scratch) const;
+
+  // Of the first field: all there is of data sets with one array.
+  const Shape& sample_shape() const { return fields().front().shape; }
+  DType element_type() const { return fields().front().dtype; }
+  // The stored values of the first field of sample `index` as float, unscaled.
+  void read(int64_t index, float* sample) const;
 
   virtual bool labelled() const = 0;
   // The sample's class. Only when labelled().

@@ -10,6 +10,7 @@
 #include "src/core/error.hpp"
 #include "src/core/suggest.hpp"
 #include "src/data/idx.hpp"
+#include "src/data/values.hpp"
 
 namespace pare {
 namespace {
@@ -51,23 +52,24 @@ class IdxDataset final : public Dataset {
  public:
   IdxDataset(std::string path, IdxArray images, std::vector<int64_t> labels)
       : path_(std::move(path)), images_(std::move(images)), labels_(std::move(labels)) {
-    shape_.assign(images_.shape.begin() + 1, images_.shape.end());
-    if (shape_.size() == 2) shape_.insert(shape_.begin(), 1);
-    sample_elements_ = element_count(shape_);
+    Shape shape(images_.shape.begin() + 1, images_.shape.end());
+    if (shape.size() == 2) shape.insert(shape.begin(), 1);
+    sample_elements_ = element_count(shape);
+    fields_.push_back({"images", images_.dtype, std::move(shape)});
     if (!labels_.empty()) class_count_ = *std::max_element(labels_.begin(), labels_.end()) + 1;
   }
 
   std::string name() const override { return path_; }
   std::string sample_name(int64_t index) const override { return fmt::format("{}: sample {}", path_, index); }
   int64_t size() const override { return images_.shape[0]; }
-  const Shape& sample_shape() const override { return shape_; }
-  DType element_type() const override { return images_.dtype; }
-  void read(int64_t index, float* sample) const override {
-    images_.read(index * sample_elements_, sample_elements_, sample);
-  }
-  const uint8_t* stored_uint8(int64_t index) const override {
-    if (images_.dtype != DType::uint8) return nullptr;
-    return reinterpret_cast<const uint8_t*>(images_.data.data()) + index * sample_elements_;
+  const std::vector<Field>& fields() const override { return fields_; }
+  const std::byte* stored(size_t, int64_t index, std::vector<std::byte>& scratch) const override {
+    const size_t bytes = static_cast<size_t>(dtype_bits(images_.dtype) / 8 * sample_elements_);
+    const std::byte* sample = images_.data.data() + static_cast<size_t>(index) * bytes;
+    if (images_.dtype == DType::uint8) return sample;
+    scratch.assign(sample, sample + bytes);
+    swap_bytes(scratch, static_cast<size_t>(dtype_bits(images_.dtype) / 8));
+    return scratch.data();
   }
   bool labelled() const override { return !labels_.empty(); }
   int64_t label(int64_t index) const override { return labels_[static_cast<size_t>(index)]; }
@@ -77,7 +79,7 @@ class IdxDataset final : public Dataset {
   std::string path_;
   IdxArray images_;
   std::vector<int64_t> labels_;
-  Shape shape_;
+  std::vector<Field> fields_;
   int64_t sample_elements_ = 0;
   int64_t class_count_ = 0;
 };
@@ -120,7 +122,10 @@ bool is_idx_folder(const std::string& path) {
                      [&](const IdxSplit& split) { return find_idx(path, split.prefix, "images").has_value(); });
 }
 
-DatasetPtr open_idx_folder(const std::string& path, std::string_view split) {
+DatasetPtr open_idx_folder(const std::string& path, const DataRequest& request) {
+  const std::string& split = request.split;
+  if (!request.labels.empty())
+    fail_usage("--labels: the labels of an IDX folder are its label files (got '{}'); leave it out", request.labels);
   const IdxSplit& files = find_split(split);
   const auto images_path = find_idx(path, files.prefix, "images");
   if (!images_path)

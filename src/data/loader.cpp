@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
+#include <cstring>
 #include <numeric>
+#include <utility>
 
 #include "src/core/error.hpp"
 #include "src/core/random.hpp"
+#include "src/data/values.hpp"
 
 namespace pare {
 namespace {
@@ -23,26 +26,58 @@ int64_t count_batches(const Dataset& dataset, const LoaderConfig& config) {
   return dataset.size() / config.batch;
 }
 
+LoaderConfig with_batch_of_binding(LoaderConfig config) {
+  if (config.binding.batch > 0) config.batch = config.binding.batch;
+  return config;
+}
+
+Shape with_first(int64_t size, Shape shape) {
+  shape.insert(shape.begin(), size);
+  return shape;
+}
+
 }  // namespace
 
 Loader::Loader(const Dataset& dataset, const LoaderConfig& config)
     : dataset_(dataset),
-      config_(config),
-      writer_(dataset, config.preprocess, config.augmentations, config.seed),
-      batches_per_epoch_(count_batches(dataset, config)),
+      config_(with_batch_of_binding(config)),
+      batches_per_epoch_(count_batches(dataset, config_)),
       slots_(static_cast<size_t>(config.prefetch) + 1) {
-  const auto largest = static_cast<size_t>(std::min(config.batch, dataset.size()));
-  const size_t elements = largest * static_cast<size_t>(writer_.sample_elements());
-  for (Slot& slot : slots_) {
-    std::byte* memory = nullptr;
-    slot.memory = Bytes::allocate(elements * sizeof(float), &memory);
-    slot.inputs = {reinterpret_cast<float*>(memory), elements};
-    slot.labels.resize(dataset.labelled() ? largest : 0);
-    slot.indices.resize(largest);
+  for (const BoundInput& input : config_.binding.inputs) {
+    writers_.emplace_back();
+    if (!input.preprocessed) continue;
+    const Shape& shape = dataset.fields()[input.field].shape;
+    writers_.back().emplace(dataset, input.field, input.whole ? Shape(shape.begin() + 1, shape.end()) : shape,
+                            config.preprocess, config.augmentations, config.seed);
   }
+  for (Slot& slot : slots_) prepare_slot(slot);
   order_.resize(static_cast<size_t>(dataset.size()));
   for (int i = 0; i < config.threads; ++i)
     threads_.emplace_back([this](const std::stop_token& stop) { prepare_batches(stop); });
+}
+
+BatchArray Loader::allocate(Slot& slot, DType dtype, Shape shape) const {
+  BatchArray array{dtype, std::move(shape), nullptr};
+  const auto bytes = static_cast<size_t>(element_count(array.shape) * dtype_bits(dtype) / 8);
+  slot.memory.push_back(Bytes::allocate(bytes, &array.data));
+  return array;
+}
+
+void Loader::prepare_slot(Slot& slot) const {
+  const int64_t largest = config_.binding.batch > 0 ? config_.batch : std::min(config_.batch, dataset_.size());
+  Scratch scratch;
+  for (size_t i = 0; i < config_.binding.inputs.size(); ++i) {
+    const BoundInput& input = config_.binding.inputs[i];
+    const Field& field = dataset_.fields()[input.field];
+    const bool as_it_is = field.shared || input.whole;
+    BatchArray array = allocate(slot, input.dtype, as_it_is ? field.shape : with_first(largest, field.shape));
+    if (field.shared) write_input(i, 0, scratch, array.data);
+    slot.batch.inputs.push_back(std::move(array));
+  }
+  for (const Field& target : dataset_.targets())
+    slot.batch.targets.push_back(allocate(slot, DType::float32, with_first(largest, target.shape)));
+  slot.labels.resize(dataset_.labelled() ? static_cast<size_t>(largest) : 0);
+  slot.indices.resize(static_cast<size_t>(largest));
 }
 
 void Loader::start(int64_t epoch, int64_t first_batch) {
@@ -89,7 +124,7 @@ const Batch* Loader::next() {
 }
 
 void Loader::prepare_batches(const std::stop_token& stop) {
-  std::vector<float> scratch;
+  Scratch scratch;
   std::unique_lock lock(mutex_);
   for (;;) {
     const bool more = work_.wait(
@@ -113,20 +148,63 @@ void Loader::prepare_batches(const std::stop_token& stop) {
   }
 }
 
-void Loader::fill(Slot& slot, int64_t batch, std::vector<float>& scratch) const {
+void Loader::write_input(size_t input, int64_t index, Scratch& scratch, std::byte* target) const {
+  const BoundInput& bound = config_.binding.inputs[input];
+  const Field& field = dataset_.fields()[bound.field];
+  if (writers_[input]) {
+    if (bound.dtype == DType::float32)
+      return writers_[input]->write(epoch_, index, scratch.sample, reinterpret_cast<float*>(target));
+    const int64_t elements = writers_[input]->sample_elements();
+    scratch.floats.resize(static_cast<size_t>(elements));
+    writers_[input]->write(epoch_, index, scratch.sample, scratch.floats.data());
+    convert_elements(DType::float32, reinterpret_cast<const std::byte*>(scratch.floats.data()), elements, bound.dtype,
+                     target);
+    return;
+  }
+  const std::byte* stored = dataset_.stored(bound.field, index, scratch.sample.stored);
+  const auto refused = convert_elements(field.dtype, stored, element_count(field.shape), bound.dtype, target);
+  if (refused)
+    fail_input("{}: '{}' has a value that the model's input cannot have (got {} at element {}, expected {})",
+               dataset_.sample_name(index), field.name,
+               element_text(field.dtype, stored + *refused * dtype_bits(field.dtype) / 8), *refused,
+               dtype_name(bound.dtype));
+}
+
+void Loader::fill(Slot& slot, int64_t batch, Scratch& scratch) const {
   const int64_t first = batch * config_.batch;
   const int64_t size = std::min(config_.batch, dataset_.size() - first);
-  const int64_t elements = writer_.sample_elements();
+  const int64_t rows = config_.binding.batch > 0 ? config_.batch : size;
   for (int64_t i = 0; i < size; ++i) {
     const int64_t index = order_[static_cast<size_t>(first + i)];
     slot.indices[static_cast<size_t>(i)] = index;
     if (!slot.labels.empty()) slot.labels[static_cast<size_t>(i)] = dataset_.label(index);
-    writer_.write(epoch_, index, scratch, slot.inputs.data() + i * elements);
   }
-  const auto count = static_cast<size_t>(size);
-  slot.batch = {slot.inputs.first(count * static_cast<size_t>(elements)),
-                std::span(slot.labels).first(slot.labels.empty() ? 0 : count), std::span(slot.indices).first(count),
-                size};
+  for (size_t input = 0; input < slot.batch.inputs.size(); ++input) {
+    const BoundInput& bound = config_.binding.inputs[input];
+    const Field& field = dataset_.fields()[bound.field];
+    if (field.shared) continue;
+    BatchArray& array = slot.batch.inputs[input];
+    const int64_t bytes = element_count(field.shape) * dtype_bits(bound.dtype) / 8;
+    if (!bound.whole) array.shape[0] = rows;
+    for (int64_t i = 0; i < size; ++i)
+      write_input(input, slot.indices[static_cast<size_t>(i)], scratch, array.data + i * bytes);
+    for (int64_t i = size; i < rows; ++i)
+      std::memcpy(array.data + i * bytes, array.data + (size - 1) * bytes, static_cast<size_t>(bytes));
+  }
+  for (size_t target = 0; target < slot.batch.targets.size(); ++target) {
+    BatchArray& array = slot.batch.targets[target];
+    const Field& field = dataset_.targets()[target];
+    const int64_t elements = element_count(field.shape);
+    array.shape[0] = size;
+    for (int64_t i = 0; i < size; ++i)
+      to_floats(field.dtype,
+                dataset_.stored_target(target, slot.indices[static_cast<size_t>(i)], scratch.sample.stored), elements,
+                reinterpret_cast<float*>(array.data) + i * elements);
+  }
+  slot.batch.labels = std::span(slot.labels).first(slot.labels.empty() ? 0 : static_cast<size_t>(size));
+  slot.batch.indices = std::span(slot.indices).first(static_cast<size_t>(size));
+  slot.batch.size = size;
+  slot.batch.rows = rows;
 }
 
 }  // namespace pare

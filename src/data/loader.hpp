@@ -5,12 +5,14 @@
 #include <cstdint>
 #include <exception>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <thread>
 #include <vector>
 
 #include "src/core/files.hpp"
+#include "src/data/binding.hpp"
 #include "src/data/sample_writer.hpp"
 
 namespace pare {
@@ -24,13 +26,31 @@ struct LoaderConfig {
   std::vector<Augmentation> augmentations;
   int prefetch = 4;  // batches prepared ahead
   int threads = 1;
+  // From bind_inputs(); by default the first array is the only input, as float. Its batch size wins over `batch`, and
+  // then the last batch is filled up with copies of its last sample.
+  Binding binding;
+};
+
+// A tensor of a batch, 64-byte aligned.
+struct BatchArray {
+  DType dtype = DType::undefined;
+  Shape shape;  // the batch dimension comes first, except in arrays that all samples share
+  std::byte* data = nullptr;
+
+  // The elements as T; T's size must be the dtype's.
+  template <class T>
+  std::span<T> as() const {
+    return {reinterpret_cast<T*>(data), static_cast<size_t>(element_count(shape))};
+  }
 };
 
 struct Batch {
-  std::span<float> inputs;     // [size, sample_shape], 64-byte aligned
-  std::span<int64_t> labels;   // [size]; empty when the data set is not labelled
-  std::span<int64_t> indices;  // [size]: which samples of the data set
-  int64_t size = 0;
+  std::vector<BatchArray> inputs;   // in the order of the model's inputs
+  std::vector<BatchArray> targets;  // [size, ...] as float32, in the order of the data set's targets
+  std::span<int64_t> labels;        // [size]; empty when the data set is not labelled
+  std::span<int64_t> indices;       // [size]: which samples of the data set
+  int64_t size = 0;                 // samples
+  int64_t rows = 0;                 // of the inputs: more than `size` where copies of the last sample fill them up
 };
 
 // The order of an epoch is a function of (seed, epoch), an augmented sample one of (seed, epoch, index): start(epoch,
@@ -60,8 +80,7 @@ class Loader {
  private:
   // A batch's buffers, reused for every prefetch+1'th batch.
   struct Slot {
-    Bytes memory;
-    std::span<float> inputs;
+    std::vector<Bytes> memory;
     std::vector<int64_t> labels;
     std::vector<int64_t> indices;
     Batch batch;
@@ -70,12 +89,21 @@ class Loader {
   };
 
   Slot& slot_of(int64_t batch) { return slots_[static_cast<size_t>(batch % static_cast<int64_t>(slots_.size()))]; }
+  // Working memory of a thread.
+  struct Scratch {
+    SampleWriter::Scratch sample;
+    std::vector<float> floats;
+  };
+
+  BatchArray allocate(Slot& slot, DType dtype, Shape shape) const;
+  void prepare_slot(Slot& slot) const;
   void prepare_batches(const std::stop_token& stop);
-  void fill(Slot& slot, int64_t batch, std::vector<float>& scratch) const;
+  void fill(Slot& slot, int64_t batch, Scratch& scratch) const;
+  void write_input(size_t input, int64_t index, Scratch& scratch, std::byte* target) const;
 
   const Dataset& dataset_;
   const LoaderConfig config_;
-  SampleWriter writer_;
+  std::vector<std::optional<SampleWriter>> writers_;  // by input; none where nothing is preprocessed
   int64_t batches_per_epoch_ = 0;
   double waited_seconds_ = 0;
 

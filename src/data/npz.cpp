@@ -1,8 +1,15 @@
 #include "src/data/npz.hpp"
 
+#include <array>
+#include <fstream>
+#include <string_view>
+
 #include <zlib.h>
 
 #include "src/core/error.hpp"
+#include "src/data/array_data.hpp"
+#include "src/data/npy.hpp"
+#include "src/data/zip.hpp"
 
 namespace pare {
 namespace {
@@ -172,6 +179,27 @@ void save_npz(const std::vector<NamedTensor>& tensors, const std::string& path) 
   file.write(directory);
   file.write(directory_end(members.size(), offset, directory.size()));
   file.commit();
+}
+
+std::vector<NamedTensor> load_npz(const std::string& path) {
+  const ZipArchive archive(map_file(path), path);
+  std::vector<NamedTensor> tensors;
+  for (const ZipMember& member : archive.members()) {
+    std::string name = member.name;
+    if (name.ends_with(".npy")) name.resize(name.size() - 4);
+    tensors.push_back({name, read_npy(archive.read(member), fmt::format("{}: '{}'", path, member.name))});
+  }
+  return tensors;
+}
+
+bool is_npz(const std::string& path) {
+  std::array<char, 4> start{};
+  std::ifstream(path, std::ios::binary).read(start.data(), start.size());
+  return std::string_view(start.data(), 2) == "PK" && (start[2] == 3 || start[2] == 5);
+}
+
+DatasetPtr open_npz(const std::string& path, const DataRequest& request) {
+  return dataset_of_arrays(path, load_npz(path), request);
 }
 
 }  // namespace pare

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "formats/onnx_model.hpp"
+#include "src/data/open_data.hpp"
 
 namespace pare {
 
@@ -12,5 +13,13 @@ namespace pare {
 // give equal bytes. Throws (exit 3) for an element type that NumPy does not have, (exit 1) when the file cannot be
 // written.
 void save_npz(const std::vector<NamedTensor>& tensors, const std::string& path);
+
+// Reads every array, uncompressed or deflated, in the order of the archive; names are without `.npy`. Throws (exit 3)
+// naming file and member when the archive or an array is malformed or of another type than numbers.
+std::vector<NamedTensor> load_npz(const std::string& path);
+
+// True for a zip file.
+bool is_npz(const std::string& path);
+DatasetPtr open_npz(const std::string& path, const DataRequest& request);
 
 }  // namespace pare

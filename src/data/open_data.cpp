@@ -9,16 +9,26 @@
 
 #include "src/core/error.hpp"
 #include "src/core/suggest.hpp"
+#include "src/data/hdf5_samples.hpp"
 #include "src/data/idx_folder.hpp"
+#include "src/data/npy.hpp"
+#include "src/data/npz.hpp"
+#include "src/data/test_sets.hpp"
 
 namespace pare {
 namespace {
 
-constexpr std::array<DataKind, 1> kinds{{{"idx", idx_folder_layout, is_idx_folder, open_idx_folder}}};
+constexpr std::array<DataKind, data_kind_names.size()> kinds{{
+    {data_kind_names[0], is_idx_folder, open_idx_folder},
+    {data_kind_names[1], is_npz, open_npz},
+    {data_kind_names[2], is_npy, open_npy},
+    {data_kind_names[3], is_hdf5_samples, open_hdf5_samples},
+    {data_kind_names[4], is_test_sets, open_test_sets},
+}};
 
 void check_kind(std::string_view name) {
   std::vector<std::string> names{"auto"};
-  for (const DataKind& kind : kinds) names.emplace_back(kind.name);
+  for (const DataKind& kind : kinds) names.emplace_back(kind.name.name);
   if (std::find(names.begin(), names.end(), name) == names.end())
     fail_usage("--data-kind: unknown kind (got '{}', expected one of: {}){}", name, fmt::join(names, ", "),
                did_you_mean(name, names));
@@ -28,14 +38,14 @@ void check_kind(std::string_view name) {
 
 std::span<const DataKind> data_kinds() { return kinds; }
 
-DatasetPtr open_data(const std::string& path, std::string_view kind, std::string_view split) {
-  check_kind(kind);
+DatasetPtr open_data(const std::string& path, const DataRequest& request) {
+  check_kind(request.kind);
   if (!std::filesystem::exists(path)) fail_usage("{}: no such file or folder; check the path", path);
   std::string looked_for;
   for (const DataKind& row : kinds) {
-    if (kind != "auto" && row.name != kind) continue;
-    if (row.recognise(path)) return row.open(path, split);
-    looked_for += fmt::format("{}{}: {}", looked_for.empty() ? "" : "; ", row.name, row.layout);
+    if (request.kind != "auto" && row.name.name != request.kind) continue;
+    if (row.recognise(path)) return row.open(path, request);
+    looked_for += fmt::format("{}{}: {}", looked_for.empty() ? "" : "; ", row.name.name, row.name.layout);
   }
   fail_input("{}: no data found (looked for {})", path, looked_for);
 }

@@ -6,21 +6,29 @@
 #include <string_view>
 
 #include "src/data/dataset.hpp"
+#include "src/data/kinds.hpp"
 
 namespace pare {
 
+// What is wanted of the data.
+struct DataRequest {
+  std::string kind = "auto";  // a name of the table, or "auto"
+  std::string split;          // "train" or "test"; data without parts is taken whole
+  bool only_split = false;    // true: data without parts has no such split
+  std::string labels;         // the array of the labels; empty: the data's own
+};
+
 struct DataKind {
-  std::string_view name;    // as in --data-kind
-  std::string_view layout;  // what it looks like, for messages and help
+  DataKindName name;
   bool (*recognise)(const std::string& path);
-  DatasetPtr (*open)(const std::string& path, std::string_view split);
+  DatasetPtr (*open)(const std::string& path, const DataRequest& request);
 };
 
 // Every kind, in the order in which "auto" tries them.
 std::span<const DataKind> data_kinds();
 
-// Opens `split` of the data at `path` as `kind`: a name of the table, or "auto". Throws: exit 2 for an unknown kind, a
-// missing path or split; exit 3 naming the layouts looked for when none fits, and for malformed or empty data.
-DatasetPtr open_data(const std::string& path, std::string_view kind, std::string_view split);
+// Opens the data at `path`. Throws: exit 2 for an unknown kind, a missing path, split or array; exit 3 naming the
+// layouts looked for when none fits, and for malformed or empty data.
+DatasetPtr open_data(const std::string& path, const DataRequest& request);
 
 }  // namespace pare

@@ -15,6 +15,9 @@ struct Preprocess {
   std::optional<double> scale;  // default: 1/255 for uint8 samples, 1 for every other type
   std::vector<double> mean;     // empty (0), one value for all channels, or one a channel
   std::vector<double> std;      // the same; empty means 1
+
+  // Whether any of it was asked for.
+  bool given() const { return scale || !mean.empty() || !std.empty(); }
 };
 
 // A Preprocess made ready for samples of one shape and type. Channels are the first dimension of samples with two or

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/data/values.hpp"
+
 namespace pare {
 namespace {
 
@@ -20,14 +22,15 @@ void write_row(const Stored* row, const AxisMap& map, int64_t width, Convert con
 
 }  // namespace
 
-SampleWriter::SampleWriter(const Dataset& dataset, const Preprocess& preprocess,
+SampleWriter::SampleWriter(const Dataset& dataset, size_t field, const Shape& shape, const Preprocess& preprocess,
                            std::vector<Augmentation> augmentations, uint64_t seed)
     : dataset_(dataset),
-      normalizer_(preprocess, dataset.sample_shape(), dataset.element_type()),
+      field_(field),
+      type_(dataset.fields()[field].dtype),
+      normalizer_(preprocess, shape, type_),
       augmentations_(std::move(augmentations)),
       seed_(seed),
       channels_(normalizer_.channels()) {
-  const Shape& shape = dataset.sample_shape();
   check_augmentations(augmentations_, shape);
   height_ = shape.size() == 3 ? shape[1] : 1;
   width_ = element_count(shape) / (channels_ * height_);
@@ -46,23 +49,25 @@ void SampleWriter::write_plane(const Stored* plane, const Placement& placement, 
   std::fill(target + rows.end * width_, target + height_ * width_, convert(Stored{0}));
 }
 
-void SampleWriter::write(int64_t epoch, int64_t index, std::vector<float>& scratch, float* target) const {
+void SampleWriter::write(int64_t epoch, int64_t index, Scratch& scratch, float* target) const {
   const Placement placement = draw_placement(augmentations_, height_, width_, seed_, epoch, index);
   const int64_t plane_elements = height_ * width_;
-  if (const uint8_t* stored = dataset_.stored_uint8(index)) {
+  const std::byte* stored = dataset_.stored(field_, index, scratch.stored);
+  if (type_ == DType::uint8) {
+    const auto* values = reinterpret_cast<const uint8_t*>(stored);
     for (int64_t channel = 0; channel < channels_; ++channel) {
       const float* table = normalizer_.table(channel).data();
       write_plane(
-          stored + channel * plane_elements, placement, [table](uint8_t value) { return table[value]; },
+          values + channel * plane_elements, placement, [table](uint8_t value) { return table[value]; },
           target + channel * plane_elements);
     }
     return;
   }
-  scratch.resize(static_cast<size_t>(sample_elements()));
-  dataset_.read(index, scratch.data());
+  scratch.values.resize(static_cast<size_t>(sample_elements()));
+  to_floats(type_, stored, sample_elements(), scratch.values.data());
   for (int64_t channel = 0; channel < channels_; ++channel)
     write_plane(
-        scratch.data() + channel * plane_elements, placement,
+        scratch.values.data() + channel * plane_elements, placement,
         [this, channel](float value) { return normalizer_(channel, value); }, target + channel * plane_elements);
 }
 

@@ -10,20 +10,34 @@
 #include <ATen/ops/topk.h>
 
 #include "src/core/error.hpp"
+#include "src/exec/tensors.hpp"
 #include "src/train/loss.hpp"
 
 namespace pare {
 
-at::Tensor inputs_of(const Batch& batch, const Shape& sample_shape, at::Device device) {
-  std::vector<int64_t> sizes{batch.size};
-  sizes.insert(sizes.end(), sample_shape.begin(), sample_shape.end());
-  if (sizes.size() != 4) return at::from_blob(batch.inputs.data(), sizes, at::kFloat).to(device);
+namespace {
+
+at::Tensor tensor_of(const BatchArray& array, at::Device device) {
+  const Shape& sizes = array.shape;
+  const at::ScalarType type = scalar_type_of(array.dtype);
+  if (sizes.size() != 4 || array.dtype != DType::float32) return at::from_blob(array.data, sizes, type).to(device);
   // One channel lies the same in both layouts, and only the strides say which is meant: with those of channels_last
   // every layer behind computes in that layout.
-  if (sizes[1] == 1)
-    return at::from_blob(batch.inputs.data(), sizes, {sizes[2] * sizes[3], 1, sizes[3], 1}, at::kFloat).to(device);
-  return at::from_blob(batch.inputs.data(), sizes, at::kFloat).to(device).contiguous(at::MemoryFormat::ChannelsLast);
+  if (sizes[1] == 1) return at::from_blob(array.data, sizes, {sizes[2] * sizes[3], 1, sizes[3], 1}, type).to(device);
+  return at::from_blob(array.data, sizes, type).to(device).contiguous(at::MemoryFormat::ChannelsLast);
 }
+
+std::vector<at::Tensor> tensors_of(const std::vector<BatchArray>& arrays, at::Device device) {
+  std::vector<at::Tensor> tensors;
+  for (const BatchArray& array : arrays) tensors.push_back(tensor_of(array, device));
+  return tensors;
+}
+
+}  // namespace
+
+std::vector<at::Tensor> inputs_of(const Batch& batch, at::Device device) { return tensors_of(batch.inputs, device); }
+
+std::vector<at::Tensor> targets_of(const Batch& batch, at::Device device) { return tensors_of(batch.targets, device); }
 
 at::Tensor labels_of(const Batch& batch, at::Device device) {
   if (batch.labels.empty()) return {};
@@ -37,21 +51,31 @@ at::Tensor labels_of(const Dataset& dataset) {
   return labels;
 }
 
+namespace {
+
+// The rows of a batch's output that belong to its samples.
+at::Tensor rows_of(const at::Tensor& output, const Batch& batch, size_t number) {
+  const int64_t rows = batch.rows;
+  if (output.dim() > 0 && output.size(0) == rows) return output.narrow(0, 0, batch.size);
+  if (rows != 1)
+    fail_input("output {} has no batch dimension (got shape {}, batch {})", number, shape_text(output.sizes().vec()),
+               rows);
+  return output.unsqueeze(0);
+}
+
+}  // namespace
+
 std::vector<at::Tensor> predict(const Executor& executor, const Parameters& parameters, Loader& loader,
-                                const Shape& sample_shape, at::Device device) {
+                                at::Device device) {
   const c10::AutoGradMode no_grad(false);
   std::vector<std::vector<at::Tensor>> batches;  // by output
   loader.start(0);
   while (const Batch* batch = loader.next()) {
-    const at::Tensor inputs = inputs_of(*batch, sample_shape, device);
-    const std::vector<at::Tensor> outputs = executor.run(parameters, {&inputs, 1}, false);
+    const std::vector<at::Tensor> inputs = inputs_of(*batch, device);
+    const std::vector<at::Tensor> outputs = executor.run(parameters, inputs, false);
     batches.resize(outputs.size());
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      if (outputs[i].dim() == 0 || outputs[i].size(0) != batch->size)
-        fail_input("output {} has no batch dimension (got shape {}, batch {})", i, shape_text(outputs[i].sizes().vec()),
-                   batch->size);
-      batches[i].push_back(outputs[i].to(at::kCPU).contiguous());
-    }
+    for (size_t i = 0; i < outputs.size(); ++i)
+      batches[i].push_back(rows_of(outputs[i], *batch, i).to(at::kCPU).contiguous());
   }
   std::vector<at::Tensor> whole;
   for (const auto& parts : batches) whole.push_back(at::cat(parts));

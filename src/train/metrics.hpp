@@ -13,15 +13,19 @@ struct Metrics {
   double loss = 0;      // mean cross-entropy
 };
 
-// A batch's inputs as a tensor on the device. Aliases the batch on the CPU: valid until the loader's next batch.
-at::Tensor inputs_of(const Batch& batch, const Shape& sample_shape, at::Device device);
+// A batch's inputs as tensors on the device, in the order of the model's inputs. They alias the batch on the CPU: valid
+// until the loader's next batch.
+std::vector<at::Tensor> inputs_of(const Batch& batch, at::Device device);
+// A batch's targets, likewise.
+std::vector<at::Tensor> targets_of(const Batch& batch, at::Device device);
 // A batch's labels on the device; undefined when there are none.
 at::Tensor labels_of(const Batch& batch, at::Device device);
 
-// Every output for every sample in the loader's order, concatenated over the batches on the CPU. No gradients. Throws
-// (exit 3) for an output without a batch dimension.
+// Every output for every sample in the loader's order, concatenated over the batches on the CPU. No gradients. An
+// output whose first dimension is not the batch's is taken as a whole for the only sample of its batch. Throws (exit 3)
+// for such an output of a larger batch.
 std::vector<at::Tensor> predict(const Executor& executor, const Parameters& parameters, Loader& loader,
-                                const Shape& sample_shape, at::Device device);
+                                at::Device device);
 
 // Metrics of logits [N, K] against the loader's data set order of labels.
 Metrics measure(const at::Tensor& logits, const at::Tensor& labels);

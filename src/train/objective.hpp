@@ -16,8 +16,7 @@ struct Runnable {
 class Objective {
  public:
   // `train_batch_norm` false: running statistics are used and kept.
-  Objective(Runnable student, Runnable teacher, LossConfig config, Shape sample_shape, at::Device device,
-            bool train_batch_norm);
+  Objective(Runnable student, Runnable teacher, LossConfig config, at::Device device, bool train_batch_norm);
 
   at::Tensor operator()(const Batch& batch, const StepInfo& info) const;
 
@@ -25,7 +24,6 @@ class Objective {
   Runnable student_;
   Runnable teacher_;
   LossConfig config_;
-  Shape sample_shape_;
   at::Device device_;
   bool train_batch_norm_;
 };

@@ -75,7 +75,8 @@ TEST_CASE("parse: settings hold every option with its effective value and type")
   CHECK(settings["sparsity"] == 0.8);
   CHECK(settings["batch"] == 128);
   CHECK(settings["lr"] == 1e-3);
-  CHECK(settings["scale"] == 1.0 / 255.0);
+  CHECK(settings["scale"] == "1/255 for uint8");
+  CHECK(parsed("prune", prune_with({"--scale", "1/255"})).settings["scale"] == 1.0 / 255.0);
   CHECK(settings["mean"] == Json::array({0.5}));
   CHECK(settings["std"] == Json::array({1.0}));
   CHECK(settings["force"] == true);

@@ -79,7 +79,10 @@ inline std::string gzip(const std::string& bytes) {
 class CountingDataset : public Dataset {
  public:
   CountingDataset(int64_t size, Shape shape, int64_t classes, DType type = DType::uint8)
-      : shape_(std::move(shape)), size_(size), classes_(classes), type_(type), elements_(element_count(shape_)) {
+      : fields_{{"counting", type, std::move(shape)}},
+        size_(size),
+        classes_(classes),
+        elements_(element_count(sample_shape())) {
     for (int64_t i = 0; i < size; ++i)
       for (int64_t k = 0; k < elements_; ++k) values_.push_back(static_cast<uint8_t>(7 * i + k));
   }
@@ -87,13 +90,12 @@ class CountingDataset : public Dataset {
   std::string name() const override { return "counting"; }
   std::string sample_name(int64_t index) const override { return fmt::format("counting: sample {}", index); }
   int64_t size() const override { return size_; }
-  const Shape& sample_shape() const override { return shape_; }
-  DType element_type() const override { return type_; }
-  void read(int64_t index, float* sample) const override {
-    for (int64_t k = 0; k < elements_; ++k) sample[k] = value(index, k);
-  }
-  const uint8_t* stored_uint8(int64_t index) const override {
-    return type_ == DType::uint8 ? values_.data() + index * elements_ : nullptr;
+  const std::vector<Field>& fields() const override { return fields_; }
+  const std::byte* stored(size_t, int64_t index, std::vector<std::byte>& scratch) const override {
+    if (element_type() == DType::uint8) return reinterpret_cast<const std::byte*>(values_.data() + index * elements_);
+    scratch.resize(static_cast<size_t>(elements_) * sizeof(float));
+    for (int64_t k = 0; k < elements_; ++k) reinterpret_cast<float*>(scratch.data())[k] = value(index, k);
+    return scratch.data();
   }
   bool labelled() const override { return classes_ > 0; }
   int64_t label(int64_t index) const override { return index % classes_; }
@@ -104,10 +106,9 @@ class CountingDataset : public Dataset {
   }
 
  private:
-  Shape shape_;
+  std::vector<Field> fields_;
   int64_t size_;
   int64_t classes_;
-  DType type_;
   int64_t elements_;
   std::vector<uint8_t> values_;
 };

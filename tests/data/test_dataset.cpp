@@ -23,7 +23,8 @@ TEST_CASE("dataset: a subset shows the chosen samples in the given order and kee
   CHECK(first_values(*view) == std::vector<float>{49, 14, 14});
   CHECK(view->label(0) == 2);
   CHECK(view->class_count() == 5);
-  CHECK(*view->stored_uint8(1) == 14);
+  std::vector<std::byte> scratch;
+  CHECK(*view->stored(0, 1, scratch) == std::byte{14});
   CHECK(view->sample_shape() == Shape{1, 1, 1});
   CHECK(subset(view, {1})->sample_name(0) == "counting: sample 2");
 }

@@ -22,7 +22,7 @@ TEST_CASE("idx folder: both splits, plain and compressed") {
   folder.write("t10k-images-idx3-ubyte.gz", test::gzip(idx_bytes(0x08, {1, 2, 2}, "abcd")));
   folder.write("t10k-labels-idx1-ubyte", idx_bytes(0x08, {1}, "\2"));
   REQUIRE(is_idx_folder(folder.path()));
-  const DatasetPtr train = open_idx_folder(folder.path(), "train");
+  const DatasetPtr train = open_idx_folder(folder.path(), {"auto", "train", false, {}});
   CHECK(train->size() == 3);
   CHECK(train->sample_shape() == Shape{1, 2, 2});
   CHECK(train->element_type() == DType::uint8);
@@ -32,10 +32,11 @@ TEST_CASE("idx folder: both splits, plain and compressed") {
   std::vector<float> sample(4);
   train->read(1, sample.data());
   CHECK(sample == std::vector<float>{4, 5, 6, 7});
-  CHECK(train->stored_uint8(2)[3] == 11);
+  std::vector<std::byte> scratch;
+  CHECK(train->stored(0, 2, scratch)[3] == std::byte{11});
   CHECK(train->sample_name(1).ends_with("train-images-idx3-ubyte: sample 1"));
-  const DatasetPtr test_set = open_idx_folder(folder.path(), "test");
-  CHECK(test_set->stored_uint8(0)[0] == 'a');
+  const DatasetPtr test_set = open_idx_folder(folder.path(), {"auto", "test", false, {}});
+  CHECK(test_set->stored(0, 0, scratch)[0] == std::byte{'a'});
   CHECK(test_set->label(0) == 2);
 }
 
@@ -45,15 +46,15 @@ TEST_CASE("idx folder: sample shapes follow the number of dimensions") {
   for (const auto& [sizes, shape] : cases) {
     const test::TemporaryFolder folder;
     folder.write("train-images-idx4-ubyte", idx_bytes(0x08, sizes, test::counting_bytes(12)));
-    CHECK(open_idx_folder(folder.path(), "train")->sample_shape() == shape);
+    CHECK(open_idx_folder(folder.path(), {"auto", "train", false, {}})->sample_shape() == shape);
   }
 }
 
 TEST_CASE("idx folder: other element types are read, not shown as uint8") {
   const test::TemporaryFolder folder;
   folder.write("train-images-idx3-float", idx_bytes(0x0B, {1, 1, 2}, std::string("\1\0\xff\xff", 4)));
-  const DatasetPtr data = open_idx_folder(folder.path(), "train");
-  CHECK(data->stored_uint8(0) == nullptr);
+  const DatasetPtr data = open_idx_folder(folder.path(), {"auto", "train", false, {}});
+  CHECK(data->element_type() == DType::int16);
   std::vector<float> sample(2);
   data->read(0, sample.data());
   CHECK(sample == std::vector<float>{256, -1});
@@ -63,9 +64,9 @@ TEST_CASE("idx folder: of a plain file and its compressed copy the plain one is 
   const test::TemporaryFolder folder;
   folder.write("train-images.idx3-ubyte", images);
   folder.write("train-images.idx3-ubyte.gz", "not gzip");
-  CHECK(open_idx_folder(folder.path(), "train")->size() == 3);
+  CHECK(open_idx_folder(folder.path(), {"auto", "train", false, {}})->size() == 3);
   folder.write("train-images-idx3-ubyte", images);
-  const test::Failure failure = failure_of([&] { open_idx_folder(folder.path(), "train"); });
+  const test::Failure failure = failure_of([&] { open_idx_folder(folder.path(), {"auto", "train", false, {}}); });
   CHECK(failure.code == ExitCode::bad_input);
   CHECK(failure.mentions("two files"));
 }
@@ -73,7 +74,7 @@ TEST_CASE("idx folder: of a plain file and its compressed copy the plain one is 
 TEST_CASE("idx folder: without any label file it is unlabelled") {
   const test::TemporaryFolder folder;
   folder.write("train-images-idx3-ubyte", images);
-  const DatasetPtr data = open_idx_folder(folder.path(), "train");
+  const DatasetPtr data = open_idx_folder(folder.path(), {"auto", "train", false, {}});
   CHECK_FALSE(data->labelled());
   CHECK(data->class_count() == 0);
 }
@@ -82,7 +83,7 @@ TEST_CASE("idx folder: a label file missing beside another one is named") {
   const test::TemporaryFolder folder;
   folder.write("train-images-idx3-ubyte", images);
   folder.write("t10k-labels-idx1-ubyte", labels);
-  const test::Failure failure = failure_of([&] { open_idx_folder(folder.path(), "train"); });
+  const test::Failure failure = failure_of([&] { open_idx_folder(folder.path(), {"auto", "train", false, {}}); });
   CHECK(failure.code == ExitCode::bad_input);
   CHECK(failure.mentions("train-labels-idx1-ubyte"));
 }
@@ -90,10 +91,10 @@ TEST_CASE("idx folder: a label file missing beside another one is named") {
 TEST_CASE("idx folder: unknown and absent splits are usage errors") {
   const test::TemporaryFolder folder;
   folder.write("train-images-idx3-ubyte", images);
-  const test::Failure absent = failure_of([&] { open_idx_folder(folder.path(), "test"); });
+  const test::Failure absent = failure_of([&] { open_idx_folder(folder.path(), {"auto", "test", false, {}}); });
   CHECK(absent.code == ExitCode::usage);
   CHECK(absent.mentions("t10k-images-idx3-ubyte"));
-  const test::Failure unknown = failure_of([&] { open_idx_folder(folder.path(), "trian"); });
+  const test::Failure unknown = failure_of([&] { open_idx_folder(folder.path(), {"auto", "trian", false, {}}); });
   CHECK(unknown.code == ExitCode::usage);
   CHECK(unknown.mentions("did you mean 'train'"));
 }
@@ -107,7 +108,7 @@ TEST_CASE("idx folder: labels that do not fit the images") {
     const test::TemporaryFolder folder;
     folder.write("train-images-idx3-ubyte", images);
     folder.write("train-labels-idx1-ubyte", bytes);
-    const test::Failure failure = failure_of([&] { open_idx_folder(folder.path(), "train"); });
+    const test::Failure failure = failure_of([&] { open_idx_folder(folder.path(), {"auto", "train", false, {}}); });
     CHECK(failure.code == ExitCode::bad_input);
     CHECK(failure.mentions(text));
   }
@@ -117,7 +118,9 @@ TEST_CASE("idx folder: sets without samples or without pixels are refused") {
   for (const std::vector<uint32_t>& sizes : {std::vector<uint32_t>{0, 2, 2}, {3, 0, 2}, {0}}) {
     const test::TemporaryFolder folder;
     folder.write("train-images-idx3-ubyte", idx_bytes(0x08, sizes, ""));
-    CHECK(failure_of([&] { open_idx_folder(folder.path(), "train"); }).code == ExitCode::bad_input);
+    CHECK(failure_of([&] {
+            open_idx_folder(folder.path(), {"auto", "train", false, {}});
+          }).code == ExitCode::bad_input);
   }
 }
 
@@ -125,7 +128,7 @@ TEST_CASE("idx folder: sets without samples or without pixels are refused") {
 TEST_CASE("idx folder: Fashion-MNIST" * doctest::skip(!std::filesystem::exists("/usr/share/datasets/fashion-mnist"))) {
   const std::vector<std::pair<std::string, int64_t>> splits{{"train", 6000}, {"test", 1000}};
   for (const auto& [split, per_class] : splits) {
-    const DatasetPtr data = open_idx_folder("/usr/share/datasets/fashion-mnist", split);
+    const DatasetPtr data = open_idx_folder("/usr/share/datasets/fashion-mnist", {"auto", split, false, {}});
     CHECK(data->sample_shape() == Shape{1, 28, 28});
     REQUIRE(data->class_count() == 10);
     std::vector<int64_t> counts(10);

@@ -23,10 +23,15 @@ struct Copied {
   bool operator==(const Copied&) const = default;
 };
 
+std::vector<float> floats_of(const Batch& batch) {
+  const auto values = batch.inputs.at(0).as<float>();
+  return {values.begin(), values.end()};
+}
+
 std::vector<Copied> rest_of_epoch(Loader& loader) {
   std::vector<Copied> batches;
   while (const Batch* batch = loader.next())
-    batches.push_back({{batch->inputs.begin(), batch->inputs.end()},
+    batches.push_back({floats_of(*batch),
                        {batch->labels.begin(), batch->labels.end()},
                        {batch->indices.begin(), batch->indices.end()}});
   return batches;
@@ -51,10 +56,10 @@ class Troubled final : public test::CountingDataset {
   Troubled(int64_t size, int64_t bad, std::chrono::milliseconds pause)
       : CountingDataset(size, {4}, 2, DType::float32), bad_(bad), pause_(pause) {}
 
-  void read(int64_t index, float* sample) const override {
+  const std::byte* stored(size_t field, int64_t index, std::vector<std::byte>& scratch) const override {
     if (index == bad_ && pause_.count() == 0) fail_input("sample {} cannot be decoded", index);
     if (index == bad_) std::this_thread::sleep_for(pause_);
-    CountingDataset::read(index, sample);
+    return CountingDataset::stored(field, index, scratch);
   }
 
  private:
@@ -85,11 +90,12 @@ TEST_CASE("loader: without shuffling an epoch is 0 .. size-1 with values, labels
 
 TEST_CASE("loader: threads and prefetch depth change nothing of a shuffled, augmented epoch") {
   const auto data = test::counting(103, {2, 6, 5}, 7);
-  LoaderConfig config{8, 42, true, false, {{}, {0.3}, {0.2}}, parse_augmentations("flip,shift:2"), 1, 1};
+  LoaderConfig config{8, 42, true, false, {{}, {0.3}, {0.2}}, parse_augmentations("flip,shift:2"), 1, 1, {}};
   // Naive: the samples in the permuted order, each written alone.
-  const SampleWriter writer(*data, config.preprocess, config.augmentations, config.seed);
+  const SampleWriter writer(*data, 0, data->sample_shape(), config.preprocess, config.augmentations, config.seed);
   const std::vector<Copied> base = epoch_of(*data, config, 3);
-  std::vector<float> scratch, sample(60);
+  SampleWriter::Scratch scratch;
+  std::vector<float> sample(60);
   for (const Copied& batch : base)
     for (size_t i = 0; i < batch.indices.size(); ++i) {
       writer.write(3, batch.indices[i], scratch, sample.data());
@@ -142,7 +148,7 @@ TEST_CASE("loader: an epoch continues from any batch, the end included") {
 
 TEST_CASE("loader: a new start in the middle of an epoch drops what was prepared") {
   const auto data = test::counting(64, {1, 4, 4}, 2);
-  LoaderConfig config{4, 1, true, false, {}, {}, 3, 3};
+  LoaderConfig config{4, 1, true, false, {}, {}, 3, 3, {}};
   const std::vector<Copied> expected = epoch_of(*data, config, 9);
   Loader loader(*data, config);
   for (int64_t epoch = 0; epoch < 200; ++epoch) {
@@ -155,7 +161,7 @@ TEST_CASE("loader: a new start in the middle of an epoch drops what was prepared
 
 TEST_CASE("loader: a batch still in work at a new start does not enter the new epoch") {
   const Troubled data(40, 4, std::chrono::milliseconds(80));
-  const LoaderConfig config{4, 0, false, false, {}, {}, 2, 2};
+  const LoaderConfig config{4, 0, false, false, {}, {}, 2, 2, {}};
   Loader loader(data, config);
   loader.start(0, 1);
   std::this_thread::sleep_for(std::chrono::milliseconds(30));
@@ -168,7 +174,7 @@ TEST_CASE("loader: a batch still in work at a new start does not enter the new e
 
 TEST_CASE("loader: it ends cleanly in every state") {
   const auto data = test::counting(64, {1, 4, 4}, 2);
-  const LoaderConfig config{4, 1, true, false, {}, {}, 2, 2};
+  const LoaderConfig config{4, 1, true, false, {}, {}, 2, 2, {}};
   for (int taken = -1; taken < 17; ++taken) {
     Loader loader(*data, config);
     if (taken >= 0) loader.start(0);
@@ -207,15 +213,15 @@ TEST_CASE("loader: drop_last leaves out the short batch, and refuses a batch ove
 
 TEST_CASE("loader: unlabelled data has no labels, and inputs are aligned and reused") {
   const auto data = test::counting(40, {3}, 0);
-  LoaderConfig config{5, 0, false, false, {}, {}, 2, 1};
+  LoaderConfig config{5, 0, false, false, {}, {}, 2, 1, {}};
   Loader loader(*data, config);
   std::vector<const float*> buffers;
   for (int64_t epoch = 0; epoch < 3; ++epoch) {
     loader.start(epoch);
     while (const Batch* batch = loader.next()) {
       CHECK(batch->labels.empty());
-      CHECK(reinterpret_cast<uintptr_t>(batch->inputs.data()) % 64 == 0);
-      buffers.push_back(batch->inputs.data());
+      CHECK(reinterpret_cast<uintptr_t>(batch->inputs[0].data) % 64 == 0);
+      buffers.push_back(batch->inputs[0].as<float>().data());
     }
   }
   std::sort(buffers.begin(), buffers.end());
@@ -224,18 +230,18 @@ TEST_CASE("loader: unlabelled data has no labels, and inputs are aligned and reu
 
 TEST_CASE("loader: a batch keeps its values until the next call") {
   const auto data = test::counting(64, {16}, 2);
-  LoaderConfig config{4, 0, false, false, {1.0, {}, {}}, {}, 1, 3};
+  LoaderConfig config{4, 0, false, false, {1.0, {}, {}}, {}, 1, 3, {}};
   Loader loader(*data, config);
   loader.start(0);
   while (const Batch* batch = loader.next()) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    for (size_t i = 0; i < 4; ++i) CHECK(batch->inputs[16 * i] == data->value(batch->indices[i], 0));
+    for (size_t i = 0; i < 4; ++i) CHECK(batch->inputs[0].as<float>()[16 * i] == data->value(batch->indices[i], 0));
   }
 }
 
 TEST_CASE("loader: a failure reaches next() at its batch, and the loader can start again") {
   const Troubled data(20, 9, std::chrono::milliseconds(0));
-  LoaderConfig config{4, 0, false, false, {}, {}, 4, 2};
+  LoaderConfig config{4, 0, false, false, {}, {}, 4, 2, {}};
   Loader loader(data, config);
   for (int round = 0; round < 2; ++round) {
     loader.start(round);
@@ -252,7 +258,7 @@ TEST_CASE("loader: a failure reaches next() at its batch, and the loader can sta
 
 TEST_CASE("loader: waiting is counted when a batch is late, and not when it is ready") {
   const Troubled data(8, 4, std::chrono::milliseconds(60));
-  LoaderConfig config{4, 0, false, false, {}, {}, 2, 1};
+  LoaderConfig config{4, 0, false, false, {}, {}, 2, 1, {}};
   Loader loader(data, config);
   loader.start(0);
   rest_of_epoch(loader);

@@ -29,7 +29,7 @@ std::vector<float> reference(const test::CountingDataset& data, int64_t index, b
 }
 
 std::vector<float> written(const SampleWriter& writer, int64_t epoch, int64_t index) {
-  std::vector<float> scratch;
+  SampleWriter::Scratch scratch;
   std::vector<float> result(static_cast<size_t>(writer.sample_elements()), std::numeric_limits<float>::quiet_NaN());
   writer.write(epoch, index, scratch, result.data());
   return result;
@@ -41,7 +41,7 @@ TEST_CASE(
   const Preprocess preprocess{1.0 / 255.0, mean, {0.5}};
   for (const DType type : {DType::uint8, DType::float32}) {
     const auto data = test::counting(40, {3, 5, 6}, 0, type);
-    const SampleWriter writer(*data, preprocess, parse_augmentations("flip,shift:2"), 3);
+    const SampleWriter writer(*data, 0, data->sample_shape(), preprocess, parse_augmentations("flip,shift:2"), 3);
     int flips = 0;
     for (int64_t index = 0; index < data->size(); ++index) {
       const std::vector<float> image = written(writer, 1, index);
@@ -65,8 +65,8 @@ TEST_CASE("sample writer: uint8 in memory and the same values read as float give
   const auto reals = test::counting(20, {2, 7, 9}, 0, DType::float32);
   const Preprocess preprocess{1.0 / 255.0, {0.286}, {0.353}};
   for (const char* list : {"", "flip", "crop:3,flip"}) {
-    const SampleWriter from_bytes(*bytes, preprocess, parse_augmentations(list), 3);
-    const SampleWriter from_reals(*reals, preprocess, parse_augmentations(list), 3);
+    const SampleWriter from_bytes(*bytes, 0, bytes->sample_shape(), preprocess, parse_augmentations(list), 3);
+    const SampleWriter from_reals(*reals, 0, reals->sample_shape(), preprocess, parse_augmentations(list), 3);
     for (int64_t index = 0; index < 20; ++index) CHECK(written(from_bytes, 4, index) == written(from_reals, 4, index));
   }
 }
@@ -75,7 +75,8 @@ TEST_CASE("sample writer: samples of any rank are written whole, with the values
   for (const Shape& shape : {Shape{6}, Shape{2, 3}, Shape{2, 1, 3}, Shape{2, 3, 1, 1}, Shape{1, 6}}) {
     const auto data = test::counting(3, shape, 0);
     const bool two = shape.size() > 1 && shape[0] == 2;
-    const SampleWriter writer(*data, {1.0, two ? std::vector<double>{10, 20} : std::vector<double>{10}, {}}, {}, 0);
+    const SampleWriter writer(*data, 0, data->sample_shape(),
+                              {1.0, two ? std::vector<double>{10, 20} : std::vector<double>{10}, {}}, {}, 0);
     std::vector<float> expected;
     for (int64_t k = 0; k < 6; ++k) expected.push_back(data->value(2, k) - (two && k >= 3 ? 20.0f : 10.0f));
     CHECK(written(writer, 0, 2) == expected);

@@ -20,21 +20,22 @@ class Bright : public Dataset {
   std::string sample_name(int64_t index) const override { return "bright: sample " + std::to_string(index); }
   int64_t size() const override { return 64; }
   std::set<int64_t> broken;  // samples that are NaN
-  const Shape& sample_shape() const override { return shape_; }
-  DType element_type() const override { return DType::float32; }
-  const uint8_t* stored_uint8(int64_t) const override { return nullptr; }
-  bool labelled() const override { return true; }
-  int64_t label(int64_t index) const override { return index % 3; }
-  int64_t class_count() const override { return 3; }
-  void read(int64_t index, float* sample) const override {
+  const std::vector<Field>& fields() const override { return fields_; }
+  const std::byte* stored(size_t, int64_t index, std::vector<std::byte>& scratch) const override {
+    scratch.resize(72 * sizeof(float));
+    auto* sample = reinterpret_cast<float*>(scratch.data());
     for (int64_t i = 0; i < 72; ++i)
       sample[i] = broken.contains(index) ? NAN
                                          : 0.3f * random_normal({5, 1}, static_cast<uint64_t>(72 * index + i)) +
                                                (i % 3 == label(index) ? 1.0f : 0.0f);
+    return scratch.data();
   }
+  bool labelled() const override { return true; }
+  int64_t label(int64_t index) const override { return index % 3; }
+  int64_t class_count() const override { return 3; }
 
  private:
-  Shape shape_{2, 6, 6};
+  std::vector<Field> fields_{{"x", DType::float32, {2, 6, 6}}};
 };
 
 struct Run {
@@ -73,7 +74,7 @@ struct Run {
       return !hooks.on_epoch || hooks.on_epoch(info);
     };
     all.save = [&](int64_t step) { saved.push_back(step); };
-    const Objective objective({&executor, &parameters}, {}, {}, data.sample_shape(), at::kCPU, true);
+    const Objective objective({&executor, &parameters}, {}, {}, at::kCPU, true);
     return fit(config, state, objective, loader, at::kCPU, first, all, [&] { return done >= stop_after; });
   }
 
@@ -169,10 +170,8 @@ TEST_CASE("fit: the mean gradient of two batches is that of one twice as large")
   // Without batch statistics, which depend on the batch.
   Run whole({"sgd", 0}), halves({"sgd", 0});
   halves.config.accumulate = 2;
-  const Objective frozen_whole({&whole.executor, &whole.parameters}, {}, {}, whole.data.sample_shape(), at::kCPU,
-                               false);
-  const Objective frozen_halves({&halves.executor, &halves.parameters}, {}, {}, whole.data.sample_shape(), at::kCPU,
-                                false);
+  const Objective frozen_whole({&whole.executor, &whole.parameters}, {}, {}, at::kCPU, false);
+  const Objective frozen_halves({&halves.executor, &halves.parameters}, {}, {}, at::kCPU, false);
   LoaderConfig loader_config;
   loader_config.batch = 16;
   Loader large(whole.data, loader_config);

@@ -1,0 +1,176 @@
+#include "src/data/binding.hpp"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "src/core/error.hpp"
+#include "src/core/suggest.hpp"
+#include "src/data/values.hpp"
+
+namespace pare {
+namespace {
+
+std::string port_text(const Graph& graph, const Port& port) {
+  const Value& value = graph.value(port.value);
+  std::string text = fmt::format("{} {}", value.name, dtype_name(value.dtype));
+  if (!port.ranked) return text;
+  text += "[";
+  for (size_t i = 0; i < port.dims.size(); ++i) {
+    const Dim& dim = port.dims[i];
+    text += i == 0 ? "" : ",";
+    text += dim.size >= 0 ? fmt::format("{}", dim.size) : dim.symbol.empty() ? "?" : dim.symbol;
+  }
+  return text + "]";
+}
+
+std::string fields_text(const Dataset& dataset) {
+  std::string text;
+  for (const Field& field : dataset.fields())
+    text += fmt::format("{}{} {} {}", text.empty() ? "" : ", ", field.name, dtype_name(field.dtype),
+                        shape_text(field.shape));
+  return text;
+}
+
+// Why a sample does not fit, or nothing. `first` is the input's dimension that the sample's first one stands for.
+std::optional<std::string> misfit(const Port& port, const Shape& sample, size_t first) {
+  if (sample.size() + first != port.dims.size())
+    return fmt::format("got {} dimensions, expected {} without the batch", sample.size(), port.dims.size() - first);
+  for (size_t i = 0; i < sample.size(); ++i) {
+    const int64_t expected = port.dims[i + first].size;
+    if (expected >= 0 && expected != sample[i])
+      return fmt::format("in dimension {} got {}, expected {}", i + first, sample[i], expected);
+  }
+  return std::nullopt;
+}
+
+// Whether an image would fit with its channels at the other end.
+bool fits_other_layout(const Port& port, const Shape& sample) {
+  if (sample.size() != 3) return false;
+  return !misfit(port, {sample[2], sample[0], sample[1]}, 1) || !misfit(port, {sample[1], sample[2], sample[0]}, 1);
+}
+
+class Binder {
+ public:
+  Binder(const Graph& graph, const Dataset& dataset) : graph_(graph), dataset_(dataset), taken_(fields().size()) {
+    chosen_.resize(graph.inputs.size());
+  }
+
+  Binding bind(const std::vector<NamedBinding>& named) {
+    for (const NamedBinding& pair : named) choose(input_named(pair.input), field_named(pair.key));
+    for (size_t input = 0; input < chosen_.size(); ++input) choose_by_name(input, input_name(input));
+    for (size_t input = 0; input < chosen_.size(); ++input) choose_by_name(input, fmt::format("input_{}", input));
+    choose_last();
+    Binding binding;
+    binding.inputs.clear();
+    bool preprocessed = false;
+    for (size_t input = 0; input < chosen_.size(); ++input) {
+      if (!chosen_[input]) fail_unbound(input);
+      BoundInput bound = fitted(input, *chosen_[input], binding.batch);
+      const Field& field = fields()[bound.field];
+      const bool can_be = is_float(bound.dtype) && !field.shared && (!bound.whole || field.shape[0] == 1);
+      bound.preprocessed = can_be && !preprocessed;
+      preprocessed = preprocessed || bound.preprocessed;
+      binding.inputs.push_back(bound);
+    }
+    return binding;
+  }
+
+ private:
+  const std::vector<Field>& fields() const { return dataset_.fields(); }
+  const std::string& input_name(size_t input) const { return graph_.value(graph_.inputs[input].value).name; }
+
+  size_t input_named(const std::string& name) const {
+    std::vector<std::string> names;
+    for (size_t input = 0; input < chosen_.size(); ++input) {
+      if (input_name(input) == name) return input;
+      names.push_back(input_name(input));
+    }
+    fail_usage("--input: the model has no input '{}'{}", name, did_you_mean(name, names));
+  }
+
+  size_t field_named(const std::string& name) const {
+    std::vector<std::string> names;
+    for (size_t field = 0; field < fields().size(); ++field) {
+      if (fields()[field].name == name) return field;
+      names.push_back(fields()[field].name);
+    }
+    fail_usage("--input: {} has no array '{}' (it has {}){}", dataset_.name(), name, fields_text(dataset_),
+               did_you_mean(name, names));
+  }
+
+  void choose(size_t input, size_t field) {
+    chosen_[input] = field;
+    taken_[field] = true;
+  }
+
+  void choose_by_name(size_t input, const std::string& name) {
+    for (size_t field = 0; field < fields().size() && !chosen_[input]; ++field)
+      if (!taken_[field] && fields()[field].name == name) choose(input, field);
+  }
+
+  void choose_last() {
+    const auto input = std::find(chosen_.begin(), chosen_.end(), std::nullopt);
+    if (std::count(chosen_.begin(), chosen_.end(), std::nullopt) != 1) return;
+    if (std::count(taken_.begin(), taken_.end(), false) != 1) return;
+    choose(static_cast<size_t>(input - chosen_.begin()),
+           static_cast<size_t>(std::find(taken_.begin(), taken_.end(), false) - taken_.begin()));
+  }
+
+  [[noreturn]] void fail_unbound(size_t input) const {
+    fail_input("{}: no array for input {} (got {}); give --input {}=KEY", dataset_.name(),
+               port_text(graph_, graph_.inputs[input]), fields_text(dataset_), input_name(input));
+  }
+
+  // Narrows `batch`, the batch size that the inputs so far allow.
+  void require_batch(int64_t size, size_t input, int64_t& batch) const {
+    if (batch != 0 && batch != size)
+      fail_input("{}: input '{}' needs batches of {}, an earlier input of {}", dataset_.name(), input_name(input), size,
+                 batch);
+    batch = size;
+  }
+
+  BoundInput fitted(size_t input, size_t field, int64_t& batch) const {
+    const Port& port = graph_.inputs[input];
+    const Field& data = fields()[field];
+    BoundInput bound{field, graph_.value(port.value).dtype, false, false};
+    if (!is_numeric(bound.dtype)) fail_misfit(input, data, "cannot be fed from data");
+    if (!port.ranked) return bound;
+    if (data.shared) {
+      if (const auto reason = misfit(port, data.shape, 0)) fail_misfit(input, data, *reason);
+      const bool open = std::any_of(port.dims.begin(), port.dims.end(), [](const Dim& dim) { return dim.size < 0; });
+      if (open) require_batch(1, input, batch);
+      return bound;
+    }
+    bound.whole = data.shape.size() == port.dims.size() && !misfit(port, data.shape, 0);
+    if (bound.whole) {
+      require_batch(1, input, batch);
+      return bound;
+    }
+    if (port.dims.empty()) fail_misfit(input, data, "got one value a sample, expected a scalar for all");
+    if (const auto reason = misfit(port, data.shape, 1)) {
+      const bool other = fits_other_layout(port, data.shape);
+      fail_misfit(input, data, *reason + (other ? "; channels are at the other end" : ""));
+    }
+    if (port.dims[0].size > 0) require_batch(port.dims[0].size, input, batch);
+    return bound;
+  }
+
+  [[noreturn]] void fail_misfit(size_t input, const Field& data, const std::string& reason) const {
+    fail_input("{}: samples of '{}', {} {}, do not fit input {} ({})", dataset_.name(), data.name,
+               dtype_name(data.dtype), shape_text(data.shape), port_text(graph_, graph_.inputs[input]), reason);
+  }
+
+  const Graph& graph_;
+  const Dataset& dataset_;
+  std::vector<bool> taken_;                    // by field
+  std::vector<std::optional<size_t>> chosen_;  // by input
+};
+
+}  // namespace
+
+Binding bind_inputs(const Graph& graph, const Dataset& dataset, const std::vector<NamedBinding>& named) {
+  return Binder(graph, dataset).bind(named);
+}
+
+}  // namespace pare

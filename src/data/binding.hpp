@@ -1,0 +1,42 @@
+// Which array of the data goes to which input of a model.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "src/data/dataset.hpp"
+#include "src/graph/graph.hpp"
+
+namespace pare {
+
+// How one input of a model is filled.
+struct BoundInput {
+  size_t field = 0;
+  DType dtype = DType::float32;  // what the model takes; values that it does not have are an error
+  bool preprocessed = true;      // scaled, normalised and augmented
+  bool whole = false;            // a sample has the batch dimension already
+
+  bool operator==(const BoundInput&) const = default;
+};
+
+struct Binding {
+  std::vector<BoundInput> inputs = {{}};  // in the order of the model's inputs
+  int64_t batch = 0;                      // the only batch size that the model can take; 0: any
+
+  bool operator==(const Binding&) const = default;
+};
+
+// Input `input` of the model takes array `key` of the data.
+struct NamedBinding {
+  std::string input;
+  std::string key;
+};
+
+// Binds every input of the graph: by `named`, else to the array of the same name (`input_N` is the N-th input's), else
+// the last input left to the last array left. The model's first float input is preprocessed. A model whose batch
+// dimension is fixed takes batches of that size, one with a state without batch dimension, or with samples that have it
+// already, batches of 1. Throws: exit 2 for a name of `named` that does not exist; exit 3 for an input without array
+// and for arrays that do not fit, with input, array and dimension named.
+Binding bind_inputs(const Graph& graph, const Dataset& dataset, const std::vector<NamedBinding>& named);
+
+}  // namespace pare
