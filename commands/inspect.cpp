@@ -3,6 +3,7 @@
 #include <CLI/App.hpp>
 
 #include "commands/option_kinds.hpp"
+#include "src/graph/input_shapes.hpp"
 
 namespace pare {
 
@@ -12,12 +13,17 @@ namespace pare {
 CommandLine add_inspect(CLI::App& app) {
   auto options = std::make_shared<InspectOptions>();
   add_argument(app, "MODEL", options->model, "an .onnx or .h5 file");
+  add_texts(app, "--shape", "NAME=DIMS", options->shapes,
+            "sizes of an input that the file leaves open (in=1x3x224x224); repeatable");
   add_report_options(app, options->report);
 
   CommandLine line;
   line.options = options;
   line.report = &options->report;
-  line.check = [options] { check_exists("MODEL", options->model, true); };
+  line.check = [options] {
+    check_exists("MODEL", options->model, true);
+    for (const std::string& shape : options->shapes) parse_input_shape(shape);
+  };
   line.models = [options] { return std::vector{options->model}; };
   line.measurable = [options] {
     return joined({measurable_of_model(), measurable_of_result(), measurable_sizes({options->model})});

@@ -8,6 +8,7 @@ namespace pare {
 
 struct InspectOptions {
   std::string model;
+  std::vector<std::string> shapes;  // NAME=1x3x224x224
   ReportOptions report;
 };
 

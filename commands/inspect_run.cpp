@@ -4,6 +4,7 @@
 #include "commands/inspect.hpp"
 #include "commands/model_summary.hpp"
 #include "src/core/table.hpp"
+#include "src/graph/input_shapes.hpp"
 #include "src/graph/op_table.hpp"
 
 namespace pare {
@@ -122,7 +123,13 @@ std::string totals_text(const Model& model, const GraphCost& cost) {
 
 ExitCode run_inspect(const InspectOptions& options, RunContext& context) {
   const Model model = load_model(options.model);
-  const Graph graph = with_context(options.model, [&] { return read_graph(model.onnx); });
+  InputShapes shapes;
+  for (const std::string& text : options.shapes) shapes.insert(parse_input_shape(text));
+  const Graph graph = with_context(options.model, [&] {
+    Graph read = read_graph(model.onnx);
+    set_input_shapes(read, shapes);
+    return read;
+  });
   const GraphCost cost = with_context(options.model, [&] { return graph_cost(graph); });
   Json& section = context.report.model;
   section = model_json(model, graph);

@@ -10,8 +10,8 @@
 namespace pare::kernels {
 
 // A tensor [outer, channels, inner] with one step (scale) a channel, and its integer grid lowest .. highest. The value
-// of code q is (q - z) * scale, which is what ONNX DequantizeLinear gives. The zero point z is `zero_point`, or where it
-// is learned round half to even(clamp(zero_points[channel], lowest, highest)).
+// of code q is (q - z) * scale, which is what ONNX DequantizeLinear gives. The zero point z is `zero_point`, or where
+// it is learned round half to even(clamp(zero_points[channel], lowest, highest)).
 struct FakeQuant {
   const void* values;
   FloatType type;            // of values, results and gradients; arithmetic is in fp32

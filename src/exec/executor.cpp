@@ -5,7 +5,10 @@
 #include <c10/util/Exception.h>
 
 #include "src/core/error.hpp"
+#include "src/exec/tensors.hpp"
 #include "src/graph/op_table.hpp"
+#include "src/graph/passes/fold_sizes.hpp"
+#include "src/graph/passes/run_pass.hpp"
 
 namespace pare {
 namespace {
@@ -26,12 +29,31 @@ bool may_overwrite(const Node& node, const std::map<ValueId, const Node*>& produ
   return producer != producers.end() && producer->second->domain.empty() && forgetful.contains(producer->second->op);
 }
 
+// The graph to run: what follows from constants and from sizes that every run shares is computed now. The first
+// dimension of an input is the batch, which runs choose whatever the file says; what the file declares of computed
+// values may rest on its own batch.
+Graph folded(const Graph& graph) {
+  Graph result = graph;
+  for (const Port& input : result.inputs) {
+    auto& shape = result.value(input.value).shape;
+    if (shape && !shape->empty()) shape->front() = -1;
+  }
+  for (const Node& node : result.nodes)
+    for (const ValueId output : node.outputs)
+      if (output != no_value) result.value(output).shape.reset();
+  run_pass(result, "fold sizes", fold_sizes);
+  run_pass(result, "remove dead nodes", remove_dead_nodes);
+  return result;
+}
+
 }  // namespace
 
 Executor::Executor(const Graph& graph) {
-  check_supported(graph);
-  Graph shaped = graph;
-  infer_shapes(shaped);
+  const Graph shaped = folded(graph);
+  check_supported(shaped);
+  folded_.resize(graph.values.size());
+  for (size_t id = 0; id < graph.values.size(); ++id)
+    if (!graph.values[id].constant && shaped.values[id].constant) folded_[id] = to_aten(*shaped.values[id].constant);
   std::vector<int64_t> last_reader(graph.values.size(), -1);
   std::vector<int> readers(graph.values.size(), 0);
   std::map<ValueId, const Node*> producers;
@@ -54,7 +76,7 @@ Executor::Executor(const Graph& graph) {
     last_reader[static_cast<size_t>(output.value)] = -1;
   }
   for (size_t id = 0; id < last_reader.size(); ++id)
-    if (last_reader[id] >= 0 && !graph.values[id].constant)
+    if (last_reader[id] >= 0 && !shaped.values[id].constant)
       steps_[static_cast<size_t>(last_reader[id])].released.push_back(static_cast<ValueId>(id));
 }
 
@@ -65,6 +87,9 @@ std::vector<at::Tensor> Executor::run(const Parameters& parameters, std::span<co
   const auto observe = [&](ValueId id) {
     if (observation != nullptr && observation->watches(id)) observation->seen(id, at(id));
   };
+  for (size_t id = 0; id < folded_.size(); ++id)
+    if (folded_[id].defined())
+      values[id] = folded_[id].is_floating_point() ? folded_[id].to(parameters.device()) : folded_[id];
   for (size_t i = 0; i < inputs_.size(); ++i) {
     at(inputs_[i]) = inputs[i];
     observe(inputs_[i]);

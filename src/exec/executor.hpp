@@ -39,6 +39,7 @@ class Executor {
   };
 
   std::vector<PlannedStep> steps_;
+  std::vector<at::Tensor> folded_;  // by ValueId: computed values that every run shares, on the CPU
   std::vector<ValueId> inputs_;
   std::vector<ValueId> outputs_;
 };

@@ -7,7 +7,8 @@
 
 namespace pare {
 
-Parameters::Parameters(const Graph& graph, at::Device device, Training training) : tensors_(graph.values.size()) {
+Parameters::Parameters(const Graph& graph, at::Device device, Training training)
+    : device_(device), tensors_(graph.values.size()) {
   const std::vector<Role> roles = roles_of(graph);
   for (size_t i = 0; i < graph.values.size(); ++i) {
     const Value& value = graph.values[i];

@@ -29,6 +29,7 @@ class Parameters {
   // What the executor reads for a value; undefined for computed values.
   const at::Tensor& tensor(ValueId value) const { return tensors_[static_cast<size_t>(value)]; }
   size_t size() const { return tensors_.size(); }
+  at::Device device() const { return device_; }
 
   // The leaves that receive gradients, in order.
   std::vector<at::Tensor> leaves() const;
@@ -36,6 +37,7 @@ class Parameters {
   std::map<std::string, Tensor> export_tensors() const;
 
  private:
+  at::Device device_;
   std::vector<at::Tensor> tensors_;  // by ValueId
   std::vector<Parameter> parameters_;
 };

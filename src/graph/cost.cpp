@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "src/graph/node_inputs.hpp"
 #include "src/graph/shape_rules.hpp"
 
 namespace pare {
@@ -31,8 +32,27 @@ int64_t inner_size(const Graph& graph, const Node& node) {
   return shape.size() >= 2 ? shape[shape.size() - 2] : shape.empty() ? -1 : shape[0];
 }
 
+// Each step multiplies the input and the state with all gates' matrices: W [directions, gates * hidden, input] and
+// R [directions, gates * hidden, hidden].
+int64_t recurrent_macs(const Graph& graph, const Node& node) {
+  const auto& x = shape_of(graph, node, 0);
+  const int64_t weights = known_elements(shape_of(graph, node, 1));
+  const int64_t state = known_elements(shape_of(graph, node, 2));
+  if (!x || x->size() != 3 || (*x)[0] < 0 || (*x)[1] < 0 || weights < 0 || state < 0) return -1;
+  return (*x)[0] * (*x)[1] * (weights + state);
+}
+
 int64_t macs_of(const Graph& graph, const Node& node) {
-  if (!node.domain.empty() || (node.op != "Conv" && node.op != "Gemm" && node.op != "MatMul")) return 0;
+  if (!node.domain.empty()) return 0;
+  if (node.op == "LSTM" || node.op == "GRU" || node.op == "RNN") return recurrent_macs(graph, node);
+  if (node.op == "ConvTranspose") {
+    // Every input element is multiplied with its channel's window: W [channels, outputs / group, window...].
+    const auto& weight = shape_of(graph, node, 1);
+    const int64_t inputs = known_elements(shape_of(graph, node, 0));
+    const int64_t weights = known_elements(weight);
+    return inputs < 0 || weights < 0 || (*weight)[0] == 0 ? -1 : inputs * (weights / (*weight)[0]);
+  }
+  if (node.op != "Conv" && node.op != "Gemm" && node.op != "MatMul") return 0;
   const int64_t outputs = known_elements(graph.value(node.outputs[0]).shape);
   const int64_t inner = inner_size(graph, node);
   return outputs < 0 || inner < 0 ? -1 : outputs * inner;

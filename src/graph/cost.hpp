@@ -8,8 +8,9 @@ namespace pare {
 struct NodeCost {
   const Node* node = nullptr;
   int64_t parameters = 0;  // elements of the node's parameters
-  int64_t macs =
-      -1;  // multiply-accumulates of Conv, Gemm, MatMul for one sample; -1 when a size is unknown, 0 for other ops
+  // Multiply-accumulates of Conv, ConvTranspose, Gemm, MatMul, LSTM, GRU and RNN; -1 when a size is unknown, 0 for
+  // other operators.
+  int64_t macs = -1;
 };
 
 struct GraphCost {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -55,6 +56,8 @@ struct Dim {
   std::string symbol;
 };
 
+struct KnownValue;
+
 struct Value {
   std::string name;
   DType dtype = DType::undefined;
@@ -62,6 +65,8 @@ struct Value {
   std::optional<Shape> shape;
   // An initializer or the result of a Constant node.
   std::optional<Tensor> constant;
+  // Elements of a small computed value that follow from shapes and constants; set by infer_shapes (known_value.hpp).
+  std::shared_ptr<const KnownValue> known;
 };
 
 struct Port {

@@ -5,7 +5,6 @@
 #include "src/core/error.hpp"
 #include "src/graph/axes.hpp"
 #include "src/graph/node_inputs.hpp"
-#include "src/graph/op_table.hpp"
 #include "src/graph/windows.hpp"
 
 namespace pare {
@@ -60,8 +59,9 @@ Shapes broadcast_shape(const Graph& graph, const Node& node) {
 
 Shapes expand_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);
-  const auto target = constant_integers(graph, node, 1);
+  auto target = known_sizes(graph, node, 1);
   if (!input || !target) return std::nullopt;
+  for (int64_t& size : *target) size = size < 0 ? -1 : size;
   return broadcast(node, *input, *target);
 }
 
@@ -197,13 +197,16 @@ Shapes flatten_shape(const Graph& graph, const Node& node) {
 
 Shapes reshape_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);
-  const auto target = constant_integers(graph, node, 1);
+  const auto target = known_sizes(graph, node, 1);
   if (!target) return std::nullopt;
   Shape output = *target;
   int64_t known = 1;
   for (size_t i = 0; i < output.size(); ++i) {
-    if (output[i] == 0 && node.integer("allowzero", 0) == 0) output[i] = input && i < input->size() ? (*input)[i] : -1;
+    const bool copied = output[i] == 0 && node.integer("allowzero", 0) == 0;
+    if (copied) output[i] = input && i < input->size() ? (*input)[i] : -1;
     if (output[i] >= 0) known *= output[i];
+    // A size that is not known, or copied from one, leaves no room for an inference.
+    else if (copied || output[i] != -1) known = 0, output[i] = -1;
   }
   const auto inferred = std::find(target->begin(), target->end(), -1);
   const int64_t total = input ? product(*input, 0, input->size()) : -1;
@@ -266,20 +269,5 @@ Shapes unsqueeze_shape(const Graph& graph, const Node& node) {
 }
 
 }  // namespace shape_rules
-
-void infer_shapes(Graph& graph) {
-  for (const Node& node : graph.nodes) {
-    const OpInfo* info = find_op(node.domain, node.op);
-    if (info == nullptr) continue;
-    Shapes shapes = info->shape_rule(graph, node);
-    for (size_t i = 0; i < node.outputs.size(); ++i) {
-      if (node.outputs[i] == no_value) continue;
-      Value& output = graph.value(node.outputs[i]);
-      if (i < shapes.size() && shapes[i]) output.shape = std::move(shapes[i]);
-      if (output.dtype == DType::undefined && node.input(0) != no_value)
-        output.dtype = graph.value(node.inputs[0]).dtype;
-    }
-  }
-}
 
 }  // namespace pare

@@ -61,8 +61,8 @@ Shapes q_linear_conv_shape(const Graph& graph, const Node& node);
 }  // namespace shape_rules
 
 // Fills Value::shape along the graph for the outputs of known operators, from the inputs' shapes (changed by the
-// caller to the sizes of interest: unknown sizes stay -1). Shapes that the file declares and the rules contradict are
-// replaced.
+// caller to the sizes of interest: unknown sizes stay -1), element types where they are missing, and Value::known.
+// Shapes that the file declares and the rules contradict are replaced.
 void infer_shapes(Graph& graph);
 
 }  // namespace pare

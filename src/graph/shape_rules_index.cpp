@@ -86,12 +86,12 @@ Shapes gather_shape(const Graph& graph, const Node& node) {
 
 Shapes tile_shape(const Graph& graph, const Node& node) {
   std::optional<Shape> shape = shape_of(graph, node, 0);
-  const auto repeats = constant_integers(graph, node, 1);
+  const auto repeats = known_sizes(graph, node, 1);
   if (!shape || !repeats) return std::nullopt;
   if (repeats->size() != shape->size())
     fail_input("{}: repeats do not fit the input (got {}, expected {})", node.label(), repeats->size(), shape->size());
   for (size_t i = 0; i < shape->size(); ++i)
-    if ((*shape)[i] >= 0) (*shape)[i] *= (*repeats)[i];
+    (*shape)[i] = (*shape)[i] < 0 || (*repeats)[i] < 0 ? -1 : (*shape)[i] * (*repeats)[i];
   return shape;
 }
 
@@ -128,7 +128,12 @@ Shapes space_to_depth_shape(const Graph& graph, const Node& node) {
 
 Shapes unknown_shape(const Graph&, const Node&) { return std::nullopt; }
 
-Shapes constant_of_shape_shape(const Graph& graph, const Node& node) { return constant_integers(graph, node, 0); }
+Shapes constant_of_shape_shape(const Graph& graph, const Node& node) {
+  auto shape = known_sizes(graph, node, 0);
+  if (shape)
+    for (int64_t& size : *shape) size = size < 0 ? -1 : size;
+  return shape;
+}
 
 Shapes split_shape(const Graph& graph, const Node& node) {
   const auto& input = shape_of(graph, node, 0);

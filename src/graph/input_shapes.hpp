@@ -1,0 +1,20 @@
+// Sizes that the caller gives to inputs whose dimensions the file leaves open.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "src/graph/graph.hpp"
+
+namespace pare {
+
+using InputShapes = std::map<std::string, Shape>;
+
+// "in=1x3x224x224" as name and sizes. Throws (exit 2) when the text has another form.
+std::pair<std::string, Shape> parse_input_shape(const std::string& text);
+
+// Sets the inputs' shapes, and forgets what the file declares of computed values' shapes. Throws exit 2 when a name is
+// no input of the graph, exit 3 when a shape contradicts the file's.
+void set_input_shapes(Graph& graph, const InputShapes& shapes);
+
+}  // namespace pare
