@@ -11,9 +11,7 @@ namespace {
 // Longer axes (vocabularies, token positions) are no channels of a constant that only passes through.
 constexpr int64_t longest_free_axis = int64_t{1} << 16;
 
-bool may_hold_channels(DType dtype) {
-  return is_float(dtype) || dtype == DType::int8 || dtype == DType::uint8;
-}
+bool may_hold_channels(DType dtype) { return is_float(dtype) || dtype == DType::int8 || dtype == DType::uint8; }
 
 }  // namespace
 

@@ -39,9 +39,7 @@ class ChannelFlow {
   const Graph& graph() const { return graph_; }
   const Node& node() const { return *node_; }
   bool given(size_t input) const { return node_->input(input) != no_value; }
-  bool has_output(size_t output) const {
-    return output < node_->outputs.size() && node_->outputs[output] != no_value;
-  }
+  bool has_output(size_t output) const { return output < node_->outputs.size() && node_->outputs[output] != no_value; }
   bool constant(size_t input) const { return given(input) && graph_.value(node_->inputs[input]).constant.has_value(); }
   // Whether the input is a constant whose elements all equal `number`.
   bool all_equal(size_t input, double number) const;

@@ -118,7 +118,8 @@ class GroupBuilder {
     }
     for (const Use& use : uses_)
       for (const auto& [group, width] : widths(axis_of(use)))
-        result_.groups[static_cast<size_t>(group)].members.push_back({use.value, use.axis, width, use.side, use.node->name});
+        result_.groups[static_cast<size_t>(group)].members.push_back(
+            {use.value, use.axis, width, use.side, use.node->name});
   }
 
   // How many indices of the axis each group has.
@@ -128,7 +129,8 @@ class GroupBuilder {
       const int32_t group = result_.group(label);
       if (group < 0) continue;
       if (found.empty() || found.back().first != group) {
-        const auto known = std::find_if(found.begin(), found.end(), [&](const auto& entry) { return entry.first == group; });
+        const auto known =
+            std::find_if(found.begin(), found.end(), [&](const auto& entry) { return entry.first == group; });
         if (known == found.end()) found.push_back({group, 0});
         else std::swap(*known, found.back());
       }
@@ -151,8 +153,7 @@ class GroupBuilder {
         }
       }
     }
-    for (size_t i = 0; i < narrowest.size(); ++i)
-      result_.groups[i].width_of_unit = std::max<int64_t>(1, narrowest[i]);
+    for (size_t i = 0; i < narrowest.size(); ++i) result_.groups[i].width_of_unit = std::max<int64_t>(1, narrowest[i]);
   }
 
   const Graph& graph_;

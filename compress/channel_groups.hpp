@@ -26,9 +26,9 @@ struct GroupMember {
 };
 
 struct ChannelGroup {
-  std::vector<Unit> units;      // in the order of the channels they stand for
-  int64_t width_of_unit = 1;    // the fewest indices that a unit has on any axis
-  bool heads = false;           // units are attention heads
+  std::vector<Unit> units;    // in the order of the channels they stand for
+  int64_t width_of_unit = 1;  // the fewest indices that a unit has on any axis
+  bool heads = false;         // units are attention heads
   std::vector<GroupMember> members;
 
   int64_t size() const { return static_cast<int64_t>(units.size()); }
@@ -50,7 +50,8 @@ struct ChannelGroups {
 // axes; shapes inferred.
 Graph with_sizes(const Graph& graph, const std::map<std::string, Shape>& shapes);
 
-// The groups of the graph's constants. `factor` says what a Reshape that splits an axis leaves removable. Deterministic.
+// The groups of the graph's constants. `factor` says what a Reshape that splits an axis leaves removable.
+// Deterministic.
 ChannelGroups channel_groups(const Graph& graph, Factor factor, const std::map<std::string, Shape>& shapes = {});
 
 }  // namespace pare

@@ -56,7 +56,8 @@ Axis tie_whole_groups(ChannelFlow& flow, Axis& total, Axis& x, Axis& narrow, int
   if (transposed) {
     flow.tie(total, x);
     std::vector<int64_t> indices;
-    for (int64_t g = 0; g < groups; ++g) indices.insert(indices.end(), static_cast<size_t>(narrow.size), g * (x.size / groups));
+    for (int64_t g = 0; g < groups; ++g)
+      indices.insert(indices.end(), static_cast<size_t>(narrow.size), g * (x.size / groups));
     return flow.select(x, indices);
   }
   if (!total.labelled()) {

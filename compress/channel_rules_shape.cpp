@@ -61,7 +61,8 @@ std::optional<std::vector<Digit>> digits_of(const std::vector<Axis>& in, const s
     const int64_t low = std::max(stride, inner);
     const int64_t high = std::min(reach, end);
     if (high <= low || out[k].size == 1) continue;
-    const bool aligned = low % stride == 0 && low % inner == 0 && reach % high == 0 && end % high == 0 && high % low == 0;
+    const bool aligned =
+        low % stride == 0 && low % inner == 0 && reach % high == 0 && end % high == 0 && high % low == 0;
     if (!aligned) return std::nullopt;
     digits.push_back({k, high / low, low / inner, low / stride});
   }
@@ -140,14 +141,15 @@ void reshape_block(ChannelFlow& flow, Block block) {
 }
 
 bool reads_shape(const Node& node, size_t input) {
-  return ((node.op == "Reshape" || node.op == "Expand") && input == 1) || (node.op == "ConstantOfShape" && input == 0) ||
-         (node.op == "Resize" && input == 3);
+  return ((node.op == "Reshape" || node.op == "Expand") && input == 1) ||
+         (node.op == "ConstantOfShape" && input == 0) || (node.op == "Resize" && input == 3);
 }
 
 // Whether sizes only become the sizes of other values, which follow when channels go: through operators that hand
 // elements on, into inputs that are shapes.
 bool only_shapes(ChannelFlow& flow, ValueId sizes, int depth) {
-  static constexpr std::string_view hands_on[] = {"Cast", "Concat", "Gather", "Identity", "Slice", "Squeeze", "Unsqueeze"};
+  static constexpr std::string_view hands_on[] = {"Cast",  "Concat",  "Gather",   "Identity",
+                                                  "Slice", "Squeeze", "Unsqueeze"};
   for (const Port& output : flow.graph().outputs)
     if (output.value == sizes) return false;
   for (const Node* reader : flow.readers(sizes)) {
@@ -170,7 +172,8 @@ bool picks_others(ChannelFlow& flow, const Node& reader, ValueId sizes, int64_t 
   if (reader.op == "Gather")
     return std::none_of(first->begin(), first->end(), [&](int64_t i) { return (i < 0 ? i + count : i) == axis; });
   const auto last = constant_integers(flow.graph(), reader, 2);
-  if (reader.op != "Slice" || !last || first->size() != 1 || last->size() != 1 || reader.input(4) != no_value) return false;
+  if (reader.op != "Slice" || !last || first->size() != 1 || last->size() != 1 || reader.input(4) != no_value)
+    return false;
   const auto place = [&](int64_t i) { return std::clamp<int64_t>(i < 0 ? i + count : i, 0, count); };
   return axis < place(first->front()) || axis >= place(last->front());
 }
@@ -263,8 +266,7 @@ void depth_to_space(ChannelFlow& flow) {
   const int64_t step = depth_first ? 1 : block * block;
   std::vector<int64_t> source(static_cast<size_t>(x.size));
   std::vector<int64_t> firsts(static_cast<size_t>(channels));
-  for (int64_t i = 0; i < x.size; ++i)
-    source[static_cast<size_t>(i)] = depth_first ? i % channels : i / step * step;
+  for (int64_t i = 0; i < x.size; ++i) source[static_cast<size_t>(i)] = depth_first ? i % channels : i / step * step;
   for (int64_t c = 0; c < channels; ++c) firsts[static_cast<size_t>(c)] = c * step;
   flow.units.unite(x, flow.select(x, source));
   flow.out()[1] = flow.select(x, firsts);
