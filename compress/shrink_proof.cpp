@@ -35,7 +35,6 @@ std::vector<at::Tensor> outputs_of(const Graph& graph, std::span<const at::Tenso
 Graph in_double(const Graph& graph) {
   Graph wide = graph;
   for (Value& value : wide.values) {
-    value.known.reset();
     if (becomes_double(value.dtype)) value.dtype = DType::float64;
     if (value.constant) value.constant = as_double(*value.constant);
   }
@@ -70,7 +69,7 @@ ShrinkProof prove_shrink(const Graph& masked, const Graph& shrunk, std::span<con
       here.difference = std::numeric_limits<double>::infinity();
     } else if (a.numel() > 0) {
       here.magnitude = a.abs().max().item<double>();
-      here.difference = (a - b).abs().max().item<double>();
+      here.difference = a.sub(b).abs().max().item<double>();
     }
     const double ratio = here.difference == 0 ? 0 : here.difference / here.magnitude;
     if (ratio <= largest_ratio) continue;
