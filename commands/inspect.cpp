@@ -15,6 +15,7 @@ CommandLine add_inspect(CLI::App& app) {
   add_argument(app, "MODEL", options->model, "an .onnx or .h5 file");
   add_texts(app, "--shape", "NAME=DIMS", options->shapes,
             "sizes of an input that the file leaves open (in=1x3x224x224); repeatable");
+  add_flag(app, "--groups", options->groups, "channels that can only be removed together, and what keeps channels");
   add_report_options(app, options->report);
 
   CommandLine line;

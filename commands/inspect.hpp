@@ -9,6 +9,7 @@ namespace pare {
 struct InspectOptions {
   std::string model;
   std::vector<std::string> shapes;  // NAME=1x3x224x224
+  bool groups = false;
   ReportOptions report;
 };
 

@@ -4,6 +4,8 @@
 #include <unordered_map>
 
 #include "src/core/error.hpp"
+#include "src/graph/passes/fold_sizes.hpp"
+#include "src/graph/passes/run_pass.hpp"
 #include "src/graph/shape_rules.hpp"
 
 namespace pare {
@@ -165,6 +167,13 @@ class GroupBuilder {
 };
 
 }  // namespace
+
+Graph with_folded_sizes(const Graph& graph) {
+  Graph folded = graph;
+  run_pass(folded, "fold sizes", fold_sizes);
+  run_pass(folded, "remove dead nodes", remove_dead_nodes);
+  return folded;
+}
 
 Graph with_sizes(const Graph& graph, const std::map<std::string, Shape>& shapes) {
   Graph sized = graph;

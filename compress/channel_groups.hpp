@@ -46,6 +46,10 @@ struct ChannelGroups {
   int32_t group(Unit label) const { return group_of[static_cast<size_t>(units.find(label))]; }
 };
 
+// The graph in which groups are looked for and channels removed: what follows from sizes is folded, so that a number
+// computed from the size of an axis (the root of the width of a head) stays what it is.
+Graph with_folded_sizes(const Graph& graph);
+
 // The graph with every unknown size of its inputs set: those of `shapes` by input name, else batch 1 and 64 along other
 // axes; shapes inferred.
 Graph with_sizes(const Graph& graph, const std::map<std::string, Shape>& shapes);

@@ -135,13 +135,13 @@ TEST_CASE("channel_groups: a depthwise convolution carries channels through, a g
 }
 
 TEST_CASE("channel_groups: heads of attention, and the channels of all heads") {
-  const Graph graph = attention(4, 4, 3);
+  const Graph graph = attention(4, 4, 6);
   const ChannelGroups heads = channel_groups(graph, Factor::heads);
   REQUIRE(heads.groups.size() == 1);
   CHECK(heads.groups[0].heads);
   CHECK(heads.groups[0].size() == 4);
-  CHECK(member(graph, heads.groups[0], "q", 1)->width == 12);
-  CHECK(member(graph, heads.groups[0], "out", 0)->width == 12);
+  CHECK(member(graph, heads.groups[0], "q", 1)->width == 24);
+  CHECK(member(graph, heads.groups[0], "out", 0)->width == 24);
   const ChannelGroups channels = channel_groups(graph, Factor::channels);
   // Queries with keys, and values.
   REQUIRE(channels.groups.size() == 2);
