@@ -145,7 +145,8 @@ ExitCode run_inspect(const InspectOptions& options, RunContext& context) {
   text += describe_dtypes(graph, section) + "\n";
   text += totals_text(model, cost);
   if (const auto unsupported = describe_unsupported(cost, section); !unsupported.empty()) text += "\n" + unsupported;
-  if (options.groups) text.append("\n").append(with_context(options.model, [&] { return describe_groups(graph, section); }));
+  if (options.groups)
+    text.append("\n").append(with_context(options.model, [&] { return describe_groups(graph, section); }));
   context.print(text);
   const auto unknown =
       std::count_if(cost.nodes.begin(), cost.nodes.end(), [](const NodeCost& row) { return row.macs < 0; });

@@ -71,7 +71,8 @@ class Scorer {
 
 }  // namespace
 
-GroupScores group_scores(const Graph& graph, const ChannelGroups& groups, const ElementScores& elements, GroupScore how) {
+GroupScores group_scores(const Graph& graph, const ChannelGroups& groups, const ElementScores& elements,
+                         GroupScore how) {
   Scorer scorer(groups, how);
   std::map<ValueId, std::vector<size_t>> axes;
   for (const ChannelGroup& group : groups.groups)

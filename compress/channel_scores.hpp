@@ -15,10 +15,11 @@ enum class GroupScore { sum, mean, max };
 // count.
 using ElementScores = std::function<std::optional<std::vector<double>>(ValueId)>;
 
-// For each group: the importance of a unit's slices in every weight of rank 2 or more that makes or reads it, divided by
-// the mean over the units of that weight, joined over the weights. Throws (exit 3) naming a tensor with a score that is
-// not a number, (exit 1) when all scores of a group are zero.
-GroupScores group_scores(const Graph& graph, const ChannelGroups& groups, const ElementScores& elements, GroupScore how);
+// For each group: the importance of a unit's slices in every weight of rank 2 or more that makes or reads it, divided
+// by the mean over the units of that weight, joined over the weights. Throws (exit 3) naming a tensor with a score that
+// is not a number, (exit 1) when all scores of a group are zero.
+GroupScores group_scores(const Graph& graph, const ChannelGroups& groups, const ElementScores& elements,
+                         GroupScore how);
 
 // |w| of the graph's constants.
 ElementScores magnitude_scores(const Graph& graph);

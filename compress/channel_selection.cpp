@@ -1,9 +1,9 @@
 #include "compress/channel_selection.hpp"
 
-#include <fnmatch.h>
-
 #include <algorithm>
 #include <numeric>
+
+#include <fnmatch.h>
 
 #include "src/core/error.hpp"
 
@@ -113,8 +113,8 @@ RemovedUnits removed_units(const ChannelGroups& groups, const GroupScores& score
   return removed;
 }
 
-std::vector<bool> select_groups(const Graph& graph, const ChannelGroups& groups, const std::vector<std::string>& include,
-                                const std::vector<std::string>& exclude) {
+std::vector<bool> select_groups(const Graph& graph, const ChannelGroups& groups,
+                                const std::vector<std::string>& include, const std::vector<std::string>& exclude) {
   std::vector<bool> selected(groups.groups.size(), include.empty());
   const auto apply = [&](const std::vector<std::string>& globs, bool value) {
     for (const std::string& glob : globs) {

@@ -39,9 +39,9 @@ ChannelChoice choose_widths(const ChannelGroups& groups, const GroupScores& scor
 // The units that go: of each group those with the lowest scores, ties by index, until its width is left.
 RemovedUnits removed_units(const ChannelGroups& groups, const GroupScores& scores, const Widths& widths);
 
-// The groups that --include and --exclude leave: globs over the names of their tensors and nodes. Throws (exit 2) naming
-// a glob that matches no group.
-std::vector<bool> select_groups(const Graph& graph, const ChannelGroups& groups, const std::vector<std::string>& include,
-                                const std::vector<std::string>& exclude);
+// The groups that --include and --exclude leave: globs over the names of their tensors and nodes. Throws (exit 2)
+// naming a glob that matches no group.
+std::vector<bool> select_groups(const Graph& graph, const ChannelGroups& groups,
+                                const std::vector<std::string>& include, const std::vector<std::string>& exclude);
 
 }  // namespace pare
