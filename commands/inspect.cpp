@@ -13,6 +13,7 @@ namespace pare {
 CommandLine add_inspect(CLI::App& app) {
   auto options = std::make_shared<InspectOptions>();
   add_argument(app, "MODEL", options->model, "an .onnx or .h5 file");
+  app.option_defaults()->group("Inspection");
   add_texts(app, "--shape", "NAME=DIMS", options->shapes,
             "sizes of an input that the file leaves open (in=1x3x224x224); repeatable");
   add_flag(app, "--groups", options->groups, "channels that can only be removed together, and what keeps channels");
