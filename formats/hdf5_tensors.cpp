@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdint>
 #include <cstring>
 
 #include "kernels/bitmask.hpp"
@@ -42,26 +43,9 @@ const uint8_t* as_bits(const Bytes& bytes) { return reinterpret_cast<const uint8
 Bytes slice(const Bytes& bytes, size_t offset, size_t size) { return bytes.part(bytes.text().substr(offset, size)); }
 
 EncodedTensor dense(const Tensor& tensor) {
-  EncodedTensor encoded{"dense", {}};
+  EncodedTensor encoded{{"dense"}, {}};
   encoded.bytes.append(tensor.data);
   return encoded;
-}
-
-Bytes decode_bitmask(DType dtype, int64_t count, const Bytes& stored, size_t decoded_size) {
-  const int element = maskable_element(dtype);
-  if (element == 0) fail_input("layout 'bitmask' does not exist for {}", dtype_name(dtype));
-  const auto mask_size = static_cast<size_t>(kernels::bitmask_bytes(count));
-  if (stored.size() < mask_size)
-    fail_input("the bit mask does not fit (got {} bytes, expected {})", stored.size(), mask_size);
-  const Bytes mask = aligned(slice(stored, 0, mask_size));
-  const Bytes kept = aligned(slice(stored, mask_size, stored.size() - mask_size));
-  const int64_t ones = kernels::count_bits({}, as_bits(mask), count);
-  if (kept.size() != static_cast<size_t>(ones * element))
-    fail_input("the values do not fit the bit mask (got {} bytes, expected {})", kept.size(), ones * element);
-  std::byte* target = nullptr;
-  Bytes decoded = Bytes::allocate(decoded_size, &target);
-  if (ones > 0) kernels::scatter_kept({}, kept.data(), element, count, as_bits(mask), target);
-  return decoded;
 }
 
 // The table's columns, as vectors with one entry a tensor.
@@ -76,6 +60,8 @@ struct Columns {
         sizes(table.integers("bytes")),
         hashes(table.integers("sha256")),
         rank(table.width("shape")) {
+    if (table.has("length")) lengths = &table.integers("length");
+    if (table.has("inner")) inners = &table.integers("inner");
     if (table.width("sha256") != hash_bytes)
       fail_input("column 'sha256': has another width (got {} bytes, expected {})", table.width("sha256"), hash_bytes);
   }
@@ -89,6 +75,12 @@ struct Columns {
   const std::vector<int64_t>& sizes;
   const std::vector<int64_t>& hashes;
   size_t rank;
+  const std::vector<int64_t>* lengths = nullptr;  // of N:M tensors: only in files that have some
+  const std::vector<int64_t>* inners = nullptr;
+
+  StorageLayout layout(size_t row) const {
+    return {layouts[row], lengths == nullptr ? 0 : (*lengths)[row], inners == nullptr ? 0 : (*inners)[row]};
+  }
 };
 
 DType dtype_of(const std::string& name) {
@@ -109,7 +101,7 @@ StoredTensor read_row(const Columns& columns, size_t row, const Bytes& data) {
     fail_input("lies outside of tensors/data (got {} bytes at offset {}, expected at most {})", size, offset,
                available);
   const Bytes stored = slice(data, static_cast<size_t>(offset), static_cast<size_t>(size));
-  tensor.data = decode_tensor(columns.layouts[row], columns.values[row], tensor.dtype, tensor.shape, stored);
+  tensor.data = decode_tensor(columns.layout(row), columns.values[row], tensor.dtype, tensor.shape, stored);
   const std::vector<int64_t> hash = hash_of(tensor.data);
   const bool intact =
       std::equal(hash.begin(), hash.end(), columns.hashes.begin() + static_cast<std::ptrdiff_t>(row * hash_bytes));
@@ -122,53 +114,64 @@ EncodedTensor encode_tensor(const Tensor& tensor) {
   const int element = maskable_element(tensor.dtype);
   const int64_t count = tensor.elements();
   if (element == 0 || count == 0) return dense(tensor);
-  std::byte* mask_target = nullptr;
-  const Bytes mask = Bytes::allocate(static_cast<size_t>(kernels::bitmask_bytes(count)), &mask_target);
+  std::byte* bits_target = nullptr;
+  const Bytes bits = Bytes::allocate(static_cast<size_t>(kernels::bitmask_bytes(count)), &bits_target);
   const Bytes values = aligned(tensor.data);
-  kernels::nonzero_bits({}, values.data(), element, count, reinterpret_cast<uint8_t*>(mask_target));
-  const auto kept_size = static_cast<size_t>(kernels::count_bits({}, as_bits(mask), count) * element);
-  if (mask.size() + kept_size >= tensor.data.size()) return dense(tensor);
+  kernels::nonzero_bits({}, values.data(), element, count, reinterpret_cast<uint8_t*>(bits_target));
+  const LayoutPlaces placement = choose_layout(tensor.shape, bits, 8 * element);
+  if (placement.layout.is_dense()) return dense(tensor);
   std::byte* kept_target = nullptr;
-  const Bytes kept = Bytes::allocate(kept_size, &kept_target);
-  kernels::gather_kept({}, values.data(), element, count, as_bits(mask), kept_target);
-  EncodedTensor encoded{"bitmask", {}};
-  encoded.bytes.append(mask);
+  const Bytes kept = Bytes::allocate(static_cast<size_t>(placement.stored * element), &kept_target);
+  kernels::gather_kept({}, values.data(), element, count, as_bits(placement.bits), kept_target);
+  EncodedTensor encoded{placement.layout, {}};
+  encoded.bytes.append(placement.places);
   encoded.bytes.append(kept);
   return encoded;
 }
 
-Bytes decode_tensor(const std::string& layout, const std::string& values, DType dtype, const Shape& shape,
+Bytes decode_tensor(const StorageLayout& layout, const std::string& values, DType dtype, const Shape& shape,
                     const Bytes& stored) {
   if (values != "raw") fail_input("values '{}' are unknown to this version (expected raw); use a newer pare", values);
   const int64_t count = element_count(shape);
   const int bits = dtype_bits(dtype);
   if (bits == 0) fail_input("element type {} cannot be stored", dtype_name(dtype));
-  // No layout takes less than a bit an element; beyond, sizes could overflow.
-  if (static_cast<uint64_t>(count) / 8 > stored.size())
-    fail_input("bytes do not fit shape {} of {} (got {})", shape_text(shape), dtype_name(dtype), stored.size());
-  if (layout == "dense") {
-    const auto expected = static_cast<size_t>(Tensor{dtype, shape, {}}.byte_size());
+  if (layout.is_dense()) {
+    // What is far too much could overflow in bytes.
+    const bool plausible = static_cast<uint64_t>(count) / 8 <= stored.size();
+    const auto expected = plausible ? static_cast<size_t>(Tensor{dtype, shape, {}}.byte_size()) : SIZE_MAX;
     if (stored.size() != expected)
       fail_input("bytes do not fit shape {} of {} (got {}, expected {})", shape_text(shape), dtype_name(dtype),
                  stored.size(), expected);
     return stored;
   }
-  if (layout == "bitmask")
-    return decode_bitmask(dtype, count, stored, static_cast<size_t>(count) * static_cast<size_t>(bits / 8));
-  fail_input("layout '{}' is unknown to this version (expected dense or bitmask); use a newer pare", layout);
+  const int element = maskable_element(dtype);
+  if (element == 0) fail_input("layout '{}' does not exist for {}", layout.name, dtype_name(dtype));
+  const LayoutPlaces placement = read_layout(layout, shape, stored);
+  const size_t places = placement.places.size();
+  const Bytes kept = aligned(slice(stored, places, stored.size() - places));
+  if (kept.size() != static_cast<size_t>(placement.stored * element))
+    fail_input("the values do not fit layout {} (got {} bytes, expected {})", layout.name, kept.size(),
+               placement.stored * element);
+  std::byte* target = nullptr;
+  Bytes decoded = Bytes::allocate(static_cast<size_t>(count) * static_cast<size_t>(element), &target);
+  if (placement.stored > 0) kernels::scatter_kept({}, kept.data(), element, count, as_bits(placement.bits), target);
+  else if (decoded.size() > 0) std::memset(target, 0, decoded.size());
+  return decoded;
 }
 
 void write_tensors(Hdf5Group group, const std::vector<NamedTensor>& tensors) {
   size_t rank = 1;
   for (const NamedTensor& named : tensors) rank = std::max(rank, named.tensor.shape.size());
   std::vector<std::string> names, dtypes, layouts;
-  std::vector<int64_t> shapes, offsets, sizes, hashes;
+  std::vector<int64_t> shapes, offsets, sizes, hashes, lengths, inners;
   ByteRope data;
   for (const auto& [name, tensor] : tensors) {
     const EncodedTensor encoded = encode_tensor(tensor);
     names.push_back(name);
     dtypes.push_back(dtype_name(tensor.dtype));
-    layouts.push_back(encoded.layout);
+    layouts.push_back(encoded.layout.name);
+    lengths.push_back(encoded.layout.length);
+    inners.push_back(encoded.layout.inner);
     shapes.insert(shapes.end(), tensor.shape.begin(), tensor.shape.end());
     shapes.resize(names.size() * rank, no_dimension);
     offsets.push_back(static_cast<int64_t>(data.size()));
@@ -186,6 +189,10 @@ void write_tensors(Hdf5Group group, const std::vector<NamedTensor>& tensors) {
   index.add("offset", std::move(offsets));
   index.add("bytes", std::move(sizes));
   index.add("sha256", std::move(hashes), hash_bytes);
+  if (std::any_of(lengths.begin(), lengths.end(), [](int64_t length) { return length != 0; })) {
+    index.add("length", std::move(lengths));
+    index.add("inner", std::move(inners));
+  }
   Hdf5Group target = group.create_group("tensors", 2);
   target.write_table("index", index);
   target.write_bytes("data", data);

@@ -6,22 +6,23 @@
 #include <vector>
 
 #include "formats/hdf5_file.hpp"
+#include "formats/hdf5_layout.hpp"
 #include "formats/onnx_model.hpp"
 
 namespace pare {
 
 // A tensor's bytes as they lie in the blob.
 struct EncodedTensor {
-  std::string layout;  // "dense": every element. "bitmask": a bit an element, then the elements whose bit is 1
-  ByteRope bytes;
+  StorageLayout layout;
+  ByteRope bytes;  // the places of the layout, then the stored elements
 };
 
-// The smaller of the layouts that the type allows; of equal ones dense. Keeps every bit: -0.0 and NaN are stored
+// The smallest of the layouts that the type allows; of equal ones dense. Keeps every bit: -0.0 and NaN are stored
 // elements.
 EncodedTensor encode_tensor(const Tensor& tensor);
 
 // The inverse: the row-major bytes of a tensor of that type and shape. Throws (exit 3) when `stored` does not fit them.
-Bytes decode_tensor(const std::string& layout, const std::string& values, DType dtype, const Shape& shape,
+Bytes decode_tensor(const StorageLayout& layout, const std::string& values, DType dtype, const Shape& shape,
                     const Bytes& stored);
 
 // A row of the table with its decoded tensor.

@@ -24,10 +24,7 @@ Model load_onnx_model(const std::string& path) {
 }
 
 void save_onnx_model(const Model& model, const std::string& path) {
-  const ByteRope bytes = edit_onnx(model.onnx, {nullptr, missing_provenance(model)});
-  AtomicFile file(path);
-  bytes.write_to(file);
-  file.commit();
+  save_onnx(model.onnx, missing_provenance(model), path, largest_onnx);
 }
 
 const std::array<Format, 3> formats = {{
@@ -58,6 +55,30 @@ const Format& format_of(const std::string& path) {
              known);
 }
 
+void save_onnx(const OnnxModel& model, const std::map<std::string, std::string>& metadata, const std::string& path,
+               size_t largest) {
+  ByteRope bytes = edit_onnx(model, {nullptr, metadata, nullptr});
+  AtomicFile file(path);
+  if (bytes.size() <= largest) {
+    bytes.write_to(file);
+    return file.commit();
+  }
+  const std::string data_path = path + ".data";
+  ExternalData external(std::filesystem::path(data_path).filename().string());
+  bytes = edit_onnx(model, {nullptr, metadata, &external});
+  AtomicFile data(data_path);
+  external.bytes().write_to(data);
+  bytes.write_to(file);
+  data.commit();
+  try {
+    file.commit();
+  } catch (...) {
+    std::error_code ignored;
+    std::filesystem::remove(data_path, ignored);
+    throw;
+  }
+}
+
 Model load_model(const std::string& path) {
   const Format& format = format_of(path);
   require_linked(format.load != nullptr, format, path);
@@ -67,7 +88,7 @@ Model load_model(const std::string& path) {
     model.path = path;
     model.format = format.name;
     model.sha256 = sha256_hex(file.span());
-    model.file_bytes = file.size();
+    model.file_bytes = file.size() + external_bytes(model.onnx);
     return model;
   });
 }
@@ -77,7 +98,8 @@ WrittenFile save_model(const Model& model, const std::string& path) {
   require_linked(format.save != nullptr, format, path);
   format.save(model, path);
   const Bytes written = map_file(path);
-  return {path, format.name, written.size(), sha256_hex(written.span())};
+  const size_t beside = std::string_view(format.name) == "onnx" ? external_bytes(open_onnx(written, path)) : 0;
+  return {path, format.name, written.size() + beside, sha256_hex(written.span())};
 }
 
 }  // namespace pare

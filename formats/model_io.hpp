@@ -44,6 +44,14 @@ struct WrittenFile {
   std::string sha256;
 };
 
+// Protobuf readers refuse messages of 2 GB; above this size tensors go to a file beside the model.
+inline constexpr size_t largest_onnx = size_t{1500} << 20;
+
+// Writes an ONNX file with these entries added to its metadata. When it would have more than `largest` bytes, the data
+// of its tensors goes to `path`.data; both files appear, or none.
+void save_onnx(const OnnxModel& model, const std::map<std::string, std::string>& metadata, const std::string& path,
+               size_t largest);
+
 // Writes the model atomically in the format of the path's extension. `model.onnx` holds the tensors as they shall be
 // written.
 WrittenFile save_model(const Model& model, const std::string& path);

@@ -1,6 +1,7 @@
 #include "formats/onnx_model.hpp"
 
 #include <filesystem>
+#include <set>
 
 #include "formats/onnx_message.hpp"
 #include "formats/onnx_proto.hpp"
@@ -62,21 +63,22 @@ ByteRope entry_of(const std::string& key, const std::string& value) {
   return entry;
 }
 
-// The TensorProto inside a Constant node's `value` attribute, wrapped for the edit; nullopt for every other node.
-struct ConstantNode {
-  std::string output;
+// What decides where a node's tensors are.
+struct NodeHeader {
+  std::string output;  // the first one
   bool is_constant = false;
 };
 
-ConstantNode constant_node(std::string_view message) {
-  ConstantNode result;
+NodeHeader read_node_header(std::string_view message) {
+  NodeHeader header;
   bool constant_op = false;
   bool default_domain = true;
   auto reader = reader_of(message);
   while (reader.next()) {
     switch (reader.tag()) {
       case onnx_proto::Node::output:
-        result.output = reader.get_string();
+        if (header.output.empty()) header.output = reader.get_string();
+        else reader.skip();
         break;
       case onnx_proto::Node::op_type:
         constant_op = payload_of(reader) == "Constant";
@@ -90,39 +92,64 @@ ConstantNode constant_node(std::string_view message) {
         reader.skip();
     }
   }
-  result.is_constant = constant_op && default_domain && !result.output.empty();
-  return result;
+  header.is_constant = constant_op && default_domain && !header.output.empty();
+  return header;
 }
 
-using TensorMessage = std::function<FieldEdit(const std::string& name, const Bytes& message)>;
+std::string attribute_name(std::string_view message) {
+  auto reader = reader_of(message);
+  while (reader.next(onnx_proto::Attribute::name)) return reader.get_string();
+  return "";
+}
 
-FieldEdit edit_constant(const Bytes& node, const TensorMessage& visit) {
-  const ConstantNode constant = constant_node(node.text());
-  if (!constant.is_constant) return FieldEdit::keep();
-  bool changed = false;
-  ByteRope edited = edit_message(node, [&](uint32_t node_field, const Bytes& attribute) {
-    if (node_field != onnx_proto::Node::attribute) return FieldEdit::keep();
-    bool attribute_changed = false;
-    ByteRope content = edit_message(attribute, [&](uint32_t field, const Bytes& tensor) {
-      if (field != onnx_proto::Attribute::t) return FieldEdit::keep();
-      FieldEdit edit = visit(constant.output, tensor);
-      attribute_changed |= edit.action != FieldEdit::Action::keep;
-      return edit;
+// Visits the tensors of a graph in file order, those of its subgraphs too; copies the graph with the edits applied.
+class TensorEditor {
+ public:
+  // Gets the tensor's name in front of its own (subgraphs: "output/attribute/"), the name where it is not the message's
+  // (Constant nodes), and the TensorProto.
+  using Visit = std::function<FieldEdit(const std::string& path, const std::string& name, const Bytes& message)>;
+
+  explicit TensorEditor(const Visit& visit) : visit_(visit) {}
+
+  FieldEdit edit_graph(const Bytes& graph, const std::string& path, int depth) const {
+    if (depth > deepest_nesting) fail_input("subgraphs nest deeper than {}", deepest_nesting);
+    return edited(graph, [&](uint32_t field, const Bytes& payload) {
+      if (field == onnx_proto::Graph::initializer) return visit_(path, "", payload);
+      if (field == onnx_proto::Graph::node) return edit_node(payload, path, depth);
+      return FieldEdit::keep();
     });
-    changed |= attribute_changed;
-    return attribute_changed ? FieldEdit::replace(std::move(content)) : FieldEdit::keep();
-  });
-  return changed ? FieldEdit::replace(std::move(edited)) : FieldEdit::keep();
-}
+  }
 
-// Visits each tensor of the top-level graph in file order; returns the graph with the edits applied.
-ByteRope edit_tensors(const Bytes& graph, const TensorMessage& visit) {
-  return edit_message(graph, [&](uint32_t field, const Bytes& payload) {
-    if (field == onnx_proto::Graph::initializer) return visit("", payload);
-    if (field == onnx_proto::Graph::node) return edit_constant(payload, visit);
-    return FieldEdit::keep();
-  });
-}
+ private:
+  static constexpr int deepest_nesting = 50;
+
+  // The message with its fields edited; `keep` when none was.
+  template <class Edit>
+  static FieldEdit edited(const Bytes& message, Edit&& edit) {
+    bool changed = false;
+    ByteRope result = edit_message(message, [&](uint32_t field, const Bytes& payload) {
+      FieldEdit inner = edit(field, payload);
+      changed |= inner.action != FieldEdit::Action::keep;
+      return inner;
+    });
+    return changed ? FieldEdit::replace(std::move(result)) : FieldEdit::keep();
+  }
+
+  FieldEdit edit_node(const Bytes& node, const std::string& path, int depth) const {
+    const NodeHeader header = read_node_header(node.text());
+    return edited(node, [&](uint32_t node_field, const Bytes& attribute) {
+      if (node_field != onnx_proto::Node::attribute) return FieldEdit::keep();
+      return edited(attribute, [&](uint32_t field, const Bytes& payload) {
+        if (field == onnx_proto::Attribute::t && header.is_constant) return visit_(path, header.output, payload);
+        if (field != onnx_proto::Attribute::g) return FieldEdit::keep();
+        return edit_graph(payload, fmt::format("{}{}/{}/", path, header.output, attribute_name(attribute.text())),
+                          depth + 1);
+      });
+    });
+  }
+
+  const Visit& visit_;
+};
 
 template <class Body>
 auto decoding(const std::string& what, Body&& body) {
@@ -174,38 +201,75 @@ OnnxModel open_onnx(Bytes bytes, std::string path) {
   return model;
 }
 
+namespace {
+
+NamedTensor tensor_at(const OnnxModel& model, const std::string& path, const std::string& name, const Bytes& message,
+                      const std::string& folder) {
+  NamedTensor tensor = read_tensor(model.bytes, message.text(), folder);
+  if (!name.empty()) tensor.name = name;
+  tensor.name = path + tensor.name;
+  return tensor;
+}
+
+}  // namespace
+
 std::vector<NamedTensor> read_tensors(const OnnxModel& model) {
   std::vector<NamedTensor> tensors;
   const std::string folder = folder_of(model.path);
+  const TensorEditor::Visit visit = [&](const std::string& path, const std::string& name, const Bytes& message) {
+    tensors.push_back(tensor_at(model, path, name, message, folder));
+    return FieldEdit::keep();
+  };
   decoding("the graph", [&] {
     edit_message(model.bytes, [&](uint32_t field, const Bytes& graph) {
-      if (field == onnx_proto::Model::graph)
-        edit_tensors(graph, [&](const std::string& name, const Bytes& message) {
-          NamedTensor tensor = read_tensor(model.bytes, message.text(), folder);
-          if (!name.empty()) tensor.name = name;
-          tensors.push_back(std::move(tensor));
-          return FieldEdit::keep();
-        });
+      if (field == onnx_proto::Model::graph) TensorEditor(visit).edit_graph(graph, "", 0);
       return FieldEdit::keep();
     });
   });
   return tensors;
 }
 
+size_t external_bytes(const OnnxModel& model) {
+  std::set<std::string> locations;
+  const TensorEditor::Visit visit = [&](const std::string&, const std::string&, const Bytes& message) {
+    if (auto location = external_location(message.text()); !location.empty()) locations.insert(std::move(location));
+    return FieldEdit::keep();
+  };
+  decoding("the graph", [&] {
+    edit_message(model.bytes, [&](uint32_t field, const Bytes& graph) {
+      if (field == onnx_proto::Model::graph) TensorEditor(visit).edit_graph(graph, "", 0);
+      return FieldEdit::keep();
+    });
+  });
+  size_t bytes = 0;
+  for (const std::string& location : locations) {
+    std::error_code error;
+    const auto size = std::filesystem::file_size(std::filesystem::path(folder_of(model.path)) / location, error);
+    if (!error) bytes += size;
+  }
+  return bytes;
+}
+
 ByteRope edit_onnx(const OnnxModel& model, const OnnxEdit& edit) {
+  // Tensors smaller than this stay in the model: sizes and scales are read by whoever looks at the graph alone.
+  constexpr size_t smallest_external = 1024;
   const std::string folder = folder_of(model.path);
-  const auto edit_tensor = [&](const std::string& name, const Bytes& message) {
-    NamedTensor tensor = read_tensor(model.bytes, message.text(), folder);
-    if (!name.empty()) tensor.name = name;
+  const TensorEditor::Visit visit = [&](const std::string& path, const std::string& name, const Bytes& message) {
+    const bool was_external = has_external_data(message.text());
+    if (!edit.tensor_data && !was_external && edit.external == nullptr) return FieldEdit::keep();
+    const NamedTensor tensor = tensor_at(model, path, name, message, folder);
     std::optional<Bytes> data;
     if (edit.tensor_data) data = edit.tensor_data(tensor);
-    if (!data && has_external_data(message.text())) data = tensor.tensor.data;
+    const Bytes& present = data ? *data : tensor.tensor.data;
+    if (edit.external != nullptr && present.size() >= smallest_external)
+      return FieldEdit::replace(with_external_reference(message, edit.external->add(present)));
+    if (!data && was_external) data = tensor.tensor.data;
     return data ? FieldEdit::replace(with_tensor_data(message, *data)) : FieldEdit::keep();
   };
   return decoding("the model", [&] {
     std::map<std::string, std::string> added = edit.metadata;
     ByteRope result = edit_message(model.bytes, [&](uint32_t field, const Bytes& payload) {
-      if (field == onnx_proto::Model::graph) return FieldEdit::replace(edit_tensors(payload, edit_tensor));
+      if (field == onnx_proto::Model::graph) return TensorEditor(visit).edit_graph(payload, "", 0);
       if (field != onnx_proto::Model::metadata_props) return FieldEdit::keep();
       const auto found = edit.metadata.find(read_entry(payload.text()).first);
       if (found == edit.metadata.end()) return FieldEdit::keep();

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "formats/byte_rope.hpp"
+#include "formats/onnx_external.hpp"
 #include "src/graph/graph.hpp"
 
 namespace pare {
@@ -23,7 +24,8 @@ struct OnnxModel {
   std::map<std::string, std::string> metadata;
 };
 
-// A tensor of the top-level graph: an initializer, or the value of a Constant node (named as the node's output).
+// A tensor of the graph: an initializer, or the value of a Constant node (named as the node's output). Those of a
+// subgraph have "output/attribute/" in front: the first output of the node and the attribute that the subgraph is in.
 struct NamedTensor {
   std::string name;
   Tensor tensor;
@@ -32,11 +34,15 @@ struct NamedTensor {
 // Reads the header. `bytes` need not be valid: throws (exit 3) with the byte offset when they are not a ModelProto.
 OnnxModel open_onnx(Bytes bytes, std::string path);
 
-// All tensors of the top-level graph in file order; data aliases the file where it is stored as raw_data. Throws (exit
-// 3) naming the tensor when its data does not fit its shape.
+// All tensors of the graph and its subgraphs in file order, sparse ones aside; data aliases the file where it is stored
+// as raw_data. Throws (exit 3) naming the tensor when its data does not fit its shape.
 std::vector<NamedTensor> read_tensors(const OnnxModel& model);
 
-// The graph, normalised to opset 21 semantics. Throws (exit 3) with node and reason.
+// The size of all files beside the model that its tensors lie in.
+size_t external_bytes(const OnnxModel& model);
+
+// The graph, normalised to opset 21 semantics; local functions are inlined, and float constants of subgraphs are
+// constants of the graph, named as in read_tensors. Throws (exit 3) with node and reason.
 Graph read_graph(const OnnxModel& model);
 
 struct OnnxEdit {
@@ -45,6 +51,8 @@ struct OnnxEdit {
   std::function<std::optional<Bytes>(const NamedTensor&)> tensor_data;
   // metadata_props that are replaced where they stand, or added at the end.
   std::map<std::string, std::string> metadata;
+  // Where tensors' data of 1 KB and more goes; null: into the model.
+  ExternalData* external = nullptr;
 };
 
 // The model's bytes with the edit applied; everything else, unknown fields too, stays as it is. A tensor with external

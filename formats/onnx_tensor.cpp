@@ -1,9 +1,9 @@
 #include "formats/onnx_tensor.hpp"
 
 #include <cstring>
-#include <filesystem>
 #include <functional>
 
+#include "formats/onnx_external.hpp"
 #include "formats/onnx_message.hpp"
 #include "formats/onnx_proto.hpp"
 #include "formats/protobuf.hpp"
@@ -21,39 +21,9 @@ struct Fields {
   DType dtype = DType::undefined;
   std::optional<std::string_view> raw;
   std::vector<std::string_view> strings;
-  std::string location;
-  int64_t external_offset = 0;
-  int64_t external_length = -1;
+  ExternalReference reference;
   bool external = false;
 };
-
-void read_external_entry(std::string_view message, Fields& fields) {
-  protozero::pbf_reader entry = reader_of(message);
-  std::string key;
-  std::string value;
-  while (entry.next()) {
-    switch (entry.tag()) {
-      case onnx_proto::StringStringEntry::key:
-        key = entry.get_string();
-        break;
-      case onnx_proto::StringStringEntry::value:
-        value = entry.get_string();
-        break;
-      default:
-        entry.skip();
-    }
-  }
-  const auto number = [&] {
-    char* end = nullptr;
-    const int64_t parsed = std::strtoll(value.c_str(), &end, 10);
-    if (value.empty() || *end != '\0' || parsed < 0)
-      fail_input("external data: {} is not a size (got '{}')", key, value);
-    return parsed;
-  };
-  if (key == "location") fields.location = value;
-  if (key == "offset") fields.external_offset = number();
-  if (key == "length") fields.external_length = number();
-}
 
 void append_dims(protozero::pbf_reader& reader, Shape& dims) {
   if (reader.wire_type() == protozero::pbf_wire_type::varint) {
@@ -81,7 +51,7 @@ Fields read_fields(std::string_view message) {
         fields.raw = payload_of(reader);
         break;
       case Proto::external_data:
-        read_external_entry(payload_of(reader), fields);
+        read_external_entry(payload_of(reader), fields.reference);
         break;
       case Proto::data_location:
         fields.external = reader.get_enum() == 1;
@@ -159,27 +129,11 @@ std::vector<std::byte> typed_data(std::string_view message, DType dtype) {
   }
 }
 
-Bytes external_bytes(const Fields& fields, int64_t size, const std::string& folder) {
-  const std::filesystem::path location(fields.location);
-  if (location.empty() || location.is_absolute())
-    fail_input("external data: location '{}' must be relative to the model", fields.location);
-  for (const auto& part : location)
-    if (part == "..") fail_input("external data: location '{}' leaves the model's folder", fields.location);
-  const Bytes file = map_file((std::filesystem::path(folder) / location).string());
-  if (fields.external_length >= 0 && fields.external_length != size)
-    fail_input("external data: length does not fit the shape (got {}, expected {})", fields.external_length, size);
-  const auto available = static_cast<int64_t>(file.size());
-  if (fields.external_offset > available || size > available - fields.external_offset)
-    fail_input("external data: '{}' is too short (got {} bytes, expected {} at offset {})", fields.location, available,
-               size, fields.external_offset);
-  return file.part(file.text().substr(static_cast<size_t>(fields.external_offset), static_cast<size_t>(size)));
-}
-
 Bytes data_of(const Bytes& owner, std::string_view message, const Fields& fields, const Tensor& shape_and_type,
               const std::string& folder) {
   if (dtype_bits(fields.dtype) == 0) return {};
   const int64_t size = shape_and_type.byte_size();
-  if (fields.external) return external_bytes(fields, size, folder);
+  if (fields.external) return external_bytes(fields.reference, size, folder);
   if (fields.raw) {
     if (static_cast<int64_t>(fields.raw->size()) != size)
       fail_input("raw_data does not fit shape {} of {} (got {} bytes, expected {})", shape_text(fields.dims),
@@ -197,29 +151,58 @@ Bytes data_of(const Bytes& owner, std::string_view message, const Fields& fields
   return data;
 }
 
-}  // namespace
-
-NamedTensor read_tensor(const Bytes& owner, std::string_view message, const std::string& folder) {
-  Fields fields = read_fields(message);
-  return with_context(fmt::format("tensor '{}'", fields.name), [&] {
-    if (dtype_bits(fields.dtype) == 0 && fields.dtype != DType::string)
-      fail_input("element type {} is not one of ONNX's", dtype_name(fields.dtype));
-    Tensor tensor{fields.dtype, fields.dims, {}};
-    element_count(tensor.shape);
-    tensor.data = data_of(owner, message, fields, tensor, folder);
-    return NamedTensor{fields.name, std::move(tensor)};
-  });
+// The row-major position of each stored value: indices are [stored] positions, or [stored, rank] coordinates.
+std::vector<int64_t> positions_of(const Tensor& indices, const Shape& shape, int64_t stored) {
+  if (indices.dtype != DType::int64) fail_input("indices are {} (expected int64)", dtype_name(indices.dtype));
+  const auto rank = static_cast<int64_t>(shape.size());
+  const bool flat = indices.shape == Shape{stored};
+  if (!flat && indices.shape != Shape{stored, rank})
+    fail_input("indices do not fit (got shape {}, expected {} or {}x{})", shape_text(indices.shape), stored, stored,
+               rank);
+  const std::vector<int64_t> given = to_int64(indices);
+  const int64_t size = element_count(shape);
+  std::vector<int64_t> positions;
+  for (int64_t i = 0; i < stored; ++i) {
+    int64_t position = flat ? given[static_cast<size_t>(i)] : 0;
+    for (int64_t d = 0; d < rank && !flat; ++d) {
+      const int64_t at = given[static_cast<size_t>(i * rank + d)];
+      if (at < 0 || at >= shape[static_cast<size_t>(d)]) fail_input("an index is out of range (got {})", at);
+      position = position * shape[static_cast<size_t>(d)] + at;
+    }
+    if (position < 0 || position >= size) fail_input("an index is out of range (got {}, size {})", position, size);
+    positions.push_back(position);
+  }
+  return positions;
 }
 
-bool has_external_data(std::string_view message) { return read_fields(message).external; }
+// A small file must not ask for all memory: below one stored value in a thousand, only 16 MB are made dense.
+constexpr int64_t always_dense_bytes = int64_t{1} << 24;
+constexpr int64_t largest_density = 1000;
 
-ByteRope with_tensor_data(const Bytes& message, const Bytes& data) {
+Tensor dense(const Tensor& values, const Tensor& indices, const Shape& shape, size_t stored_bytes) {
+  Tensor result{values.dtype, shape, {}};
+  const int width = dtype_bits(values.dtype) / 8;
+  if (width == 0) fail_input("element type {} cannot be made dense", dtype_name(values.dtype));
+  const int64_t bytes = result.byte_size();
+  if (bytes > always_dense_bytes && bytes / largest_density > static_cast<int64_t>(stored_bytes))
+    fail_input("shape {} is too large for {} stored bytes", shape_text(shape), stored_bytes);
+  if (static_cast<int64_t>(values.data.size()) != values.byte_size()) fail_input("the values have no data");
+  const auto positions = positions_of(indices, shape, values.elements());
+  std::byte* target = nullptr;
+  result.data = Bytes::allocate(static_cast<size_t>(bytes), &target);
+  for (size_t i = 0; i < positions.size(); ++i)
+    std::memcpy(target + positions[i] * width, values.data.data() + static_cast<int64_t>(i) * width,
+                static_cast<size_t>(width));
+  return result;
+}
+
+// Copies a TensorProto without the fields that hold or name data; `write` adds the new ones, called once where they
+// belong: serializers write fields by number, and keeping that order makes store and restore of a file the identity.
+ByteRope with_data_fields(const Bytes& message, uint32_t number, const std::function<void(ByteRope&)>& write) {
   ByteRope result;
-  ByteRope raw;
-  raw.append(data);
-  bool written = data.size() == 0;
-  const auto write_raw = [&] {
-    if (!written) result.append(length_delimited(Proto::raw_data, raw));
+  bool written = false;
+  const auto write_once = [&] {
+    if (!written) write(result);
     written = true;
   };
   const std::string_view text = message.text();
@@ -229,8 +212,7 @@ ByteRope with_tensor_data(const Bytes& message, const Bytes& data) {
     if (!reader.next()) break;
     const uint32_t tag = reader.tag();
     reader.skip();
-    // Serializers write fields by number; keeping that order makes store and restore of a file the identity.
-    if (tag > Proto::raw_data) write_raw();
+    if (tag > number) write_once();
     switch (tag) {
       case Proto::float_data:
       case Proto::int32_data:
@@ -245,8 +227,72 @@ ByteRope with_tensor_data(const Bytes& message, const Bytes& data) {
         result.append(message.part({start, static_cast<size_t>(reader.data().data() - start)}));
     }
   }
-  write_raw();
+  write_once();
   return result;
+}
+
+}  // namespace
+
+NamedTensor read_tensor(const Bytes& owner, std::string_view message, const std::string& folder) {
+  Fields fields = read_fields(message);
+  return with_context(fmt::format("tensor '{}'", fields.name), [&] {
+    if (dtype_bits(fields.dtype) == 0 && fields.dtype != DType::string)
+      fail_input("element type {} is not one of ONNX's", dtype_name(fields.dtype));
+    Tensor tensor{fields.dtype, fields.dims, {}};
+    element_count(tensor.shape);
+    tensor.data = data_of(owner, message, fields, tensor, folder);
+    return NamedTensor{fields.name, std::move(tensor)};
+  });
+}
+
+NamedTensor read_sparse_tensor(const Bytes& owner, std::string_view message, const std::string& folder) {
+  using Sparse = onnx_proto::SparseTensor;
+  NamedTensor values;
+  Tensor indices;
+  Shape shape;
+  protozero::pbf_reader reader = reader_of(message);
+  while (reader.next()) {
+    if (reader.tag() == Sparse::values) values = read_tensor(owner, payload_of(reader), folder);
+    else if (reader.tag() == Sparse::indices) indices = read_tensor(owner, payload_of(reader), folder).tensor;
+    else if (reader.tag() == Sparse::dims) append_dims(reader, shape);
+    else reader.skip();
+  }
+  return with_context(fmt::format("sparse tensor '{}'", values.name), [&] {
+    return NamedTensor{values.name, dense(values.tensor, indices, shape, message.size())};
+  });
+}
+
+std::string external_location(std::string_view message) {
+  const Fields fields = read_fields(message);
+  return fields.external ? fields.reference.location : "";
+}
+
+bool has_external_data(std::string_view message) { return read_fields(message).external; }
+
+ByteRope with_tensor_data(const Bytes& message, const Bytes& data) {
+  return with_data_fields(message, Proto::raw_data, [&](ByteRope& result) {
+    if (data.size() == 0) return;
+    ByteRope raw;
+    raw.append(data);
+    result.append(length_delimited(Proto::raw_data, raw));
+  });
+}
+
+ByteRope with_external_reference(const Bytes& message, const ExternalReference& reference) {
+  return with_data_fields(message, Proto::external_data, [&](ByteRope& result) {
+    std::string fields;
+    protozero::pbf_writer writer(fields);
+    const std::pair<const char*, std::string> entries[] = {{"location", reference.location},
+                                                           {"offset", std::to_string(reference.offset)},
+                                                           {"length", std::to_string(reference.length)}};
+    for (const auto& [key, value] : entries) {
+      protozero::pbf_writer entry(writer, Proto::external_data);
+      entry.add_string(onnx_proto::StringStringEntry::key, key);
+      entry.add_string(onnx_proto::StringStringEntry::value, value);
+    }
+    writer.add_enum(Proto::data_location, 1);
+    result.append(std::move(fields));
+  });
 }
 
 }  // namespace pare

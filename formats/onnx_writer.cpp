@@ -9,12 +9,13 @@
 #include "formats/onnx_proto.hpp"
 #include "formats/protobuf.hpp"
 #include "src/core/error.hpp"
+#include "src/graph/subgraph.hpp"
 
 namespace pare {
 namespace {
 
 // AttributeProto.AttributeType of each alternative of Attribute, in its order.
-constexpr std::array<int32_t, std::variant_size_v<Attribute>> attribute_types = {2, 1, 3, 7, 6, 8, 4};
+constexpr std::array<int32_t, std::variant_size_v<Attribute>> attribute_types = {2, 1, 3, 7, 6, 8, 4, 5, 0};
 
 // A message that mixes small fields with large ones that are aliased.
 class Message {
@@ -54,19 +55,37 @@ ByteRope tensor_message(const std::string& name, const Tensor& tensor) {
   return message.finish();
 }
 
+// Names of values without one must be new in the graph and in all graphs inside and around it.
+std::unordered_set<std::string> names_in(const Graph& graph) {
+  std::unordered_set<std::string> names;
+  for_each_graph(graph, [&](const Graph& part) {
+    for (const Value& value : part.values) names.insert(value.name);
+  });
+  return names;
+}
+
 class GraphWriter {
  public:
-  explicit GraphWriter(const Graph& graph) : graph_(graph), names_(graph.values.size()) { name_values(); }
+  // `taken` are the names in use; `captured` those of the values around that the graph's last inputs stand for.
+  GraphWriter(const Graph& graph, std::unordered_set<std::string>& taken, const std::vector<std::string>& captured)
+      : graph_(graph), taken_(taken), captured_(captured.size()), names_(graph.values.size()) {
+    for (size_t i = 0; i < captured_; ++i)
+      names_[static_cast<size_t>(graph.inputs[graph.inputs.size() - captured_ + i].value)] = captured[i];
+    name_values();
+  }
 
   ByteRope write() {
     using Proto = onnx_proto::Graph;
     Message message;
     for (const Node& node : graph_.nodes) message.add(Proto::node, node_message(node));
+    const std::vector<std::string> outputs = write_outputs(message);
     message.small().add_string(Proto::name, graph_.name.empty() ? "graph" : graph_.name);
     for (const ValueId id : read_constants())
       message.add(Proto::initializer, tensor_message(name_of(id), *graph_.value(id).constant));
-    for (const Port& port : graph_.inputs) message.small().add_message(Proto::input, port_message(port));
-    for (const Port& port : graph_.outputs) message.small().add_message(Proto::output, port_message(port));
+    for (size_t i = 0; i + captured_ < graph_.inputs.size(); ++i)
+      message.small().add_message(Proto::input, port_message(graph_.inputs[i], name_of(graph_.inputs[i].value)));
+    for (size_t i = 0; i < graph_.outputs.size(); ++i)
+      message.small().add_message(Proto::output, port_message(graph_.outputs[i], outputs[i]));
     return message.finish();
   }
 
@@ -77,13 +96,11 @@ class GraphWriter {
   }
 
   void name_values() {
-    std::unordered_set<std::string> taken;
-    for (const Value& value : graph_.values) taken.insert(value.name);
     for (size_t id = 0; id < names_.size(); ++id) {
-      names_[id] = graph_.values[id].name;
+      if (names_[id].empty()) names_[id] = graph_.values[id].name;
       for (size_t number = id; names_[id].empty(); ++number) {
         std::string candidate = fmt::format("value_{}", number);
-        if (taken.insert(candidate).second) names_[id] = std::move(candidate);
+        if (taken_.insert(candidate).second) names_[id] = std::move(candidate);
       }
     }
   }
@@ -100,16 +117,61 @@ class GraphWriter {
     return read;
   }
 
+  // The names of the outputs. A subgraph must produce its own: for a value that it captured, it gets an Identity.
+  std::vector<std::string> write_outputs(Message& message) {
+    const size_t own = graph_.inputs.size() - captured_;
+    std::vector<std::string> names;
+    for (const Port& output : graph_.outputs) {
+      names.push_back(name_of(output.value));
+      const bool is_captured =
+          std::any_of(graph_.inputs.begin() + static_cast<std::ptrdiff_t>(own), graph_.inputs.end(),
+                      [&](const Port& input) { return input.value == output.value; });
+      if (!is_captured) continue;
+      for (size_t number = 0; !taken_.insert(names.back()).second; ++number)
+        names.back() = fmt::format("{}_{}", name_of(output.value), number);
+      std::string node;
+      protozero::pbf_writer writer(node);
+      writer.add_string(onnx_proto::Node::input, name_of(output.value));
+      writer.add_string(onnx_proto::Node::output, names.back());
+      writer.add_string(onnx_proto::Node::name, names.back());
+      writer.add_string(onnx_proto::Node::op_type, "Identity");
+      message.small().add_message(onnx_proto::Graph::node, node);
+    }
+    return names;
+  }
+
   ByteRope node_message(const Node& node) const {
     using Proto = onnx_proto::Node;
     Message message;
     protozero::pbf_writer small = message.small();
-    for (const ValueId input : node.inputs) small.add_string(Proto::input, name_of(input));
+    for (size_t i = 0; i + node.captured < node.inputs.size(); ++i)
+      small.add_string(Proto::input, name_of(node.inputs[i]));
     for (const ValueId output : node.outputs) small.add_string(Proto::output, name_of(output));
     small.add_string(Proto::name, node.name);
     small.add_string(Proto::op_type, node.op);
-    for (const auto& [name, value] : node.attributes) message.add(Proto::attribute, attribute_message(name, value));
+    for (const auto& [name, value] : node.attributes) {
+      if (const auto* opaque = std::get_if<OpaqueAttribute>(&value)) {
+        ByteRope content;
+        content.append(opaque->message);
+        message.add(Proto::attribute, content);
+      } else if (const auto* body = std::get_if<Subgraph>(&value)) {
+        message.add(Proto::attribute, subgraph_message(name, **body, node));
+      } else {
+        message.add(Proto::attribute, attribute_message(name, value));
+      }
+    }
     if (!node.domain.empty()) message.small().add_string(Proto::domain, node.domain);
+    return message.finish();
+  }
+
+  ByteRope subgraph_message(const std::string& name, const Graph& body, const Node& node) const {
+    std::vector<std::string> captured;
+    for (size_t i = node.inputs.size() - node.captured; i < node.inputs.size(); ++i)
+      captured.push_back(name_of(node.inputs[i]));
+    Message message;
+    message.small().add_string(onnx_proto::Attribute::name, name);
+    message.add(onnx_proto::Attribute::g, GraphWriter(body, taken_, captured).write());
+    message.small().add_enum(onnx_proto::Attribute::type, 5);
     return message.finish();
   }
 
@@ -133,7 +195,7 @@ class GraphWriter {
     return message.finish();
   }
 
-  std::string port_message(const Port& port) const {
+  std::string port_message(const Port& port, const std::string& name) const {
     std::string shape;
     for (const Dim& dim : port.dims) {
       std::string size;
@@ -150,12 +212,15 @@ class GraphWriter {
     protozero::pbf_writer(type).add_message(onnx_proto::Type::tensor_type, tensor_type);
     std::string info;
     protozero::pbf_writer writer(info);
-    writer.add_string(onnx_proto::ValueInfo::name, name_of(port.value));
-    writer.add_message(onnx_proto::ValueInfo::type, type);
+    writer.add_string(onnx_proto::ValueInfo::name, name);
+    // Subgraphs may leave types to inference.
+    if (graph_.value(port.value).dtype != DType::undefined) writer.add_message(onnx_proto::ValueInfo::type, type);
     return info;
   }
 
   const Graph& graph_;
+  std::unordered_set<std::string>& taken_;
+  size_t captured_;
   std::vector<std::string> names_;
 };
 
@@ -170,11 +235,13 @@ std::string opset_message(const std::string& domain, int64_t version) {
 // The opsets of the domains that the graph's nodes use.
 std::map<std::string, int64_t> opsets_of(const Graph& graph, const OnnxModel& origin) {
   std::map<std::string, int64_t> opsets = {{"", std::max(semantics_opset, graph.opset)}};
-  for (const Node& node : graph.nodes) {
-    if (node.domain.empty()) continue;
-    const auto given = origin.opsets.find(node.domain);
-    opsets[node.domain] = given == origin.opsets.end() ? 1 : given->second;
-  }
+  for_each_graph(graph, [&](const Graph& part) {
+    for (const Node& node : part.nodes) {
+      if (node.domain.empty()) continue;
+      const auto given = origin.opsets.find(node.domain);
+      opsets[node.domain] = given == origin.opsets.end() ? 1 : given->second;
+    }
+  });
   return opsets;
 }
 
@@ -199,7 +266,8 @@ ByteRope write_graph(const Graph& graph, const OnnxModel& origin) {
   using Proto = onnx_proto::Model;
   Message message;
   message.small().add_int64(Proto::ir_version, std::max(written_ir_version, origin.ir_version));
-  message.add(Proto::graph, GraphWriter(graph).write());
+  std::unordered_set<std::string> taken = names_in(graph);
+  message.add(Proto::graph, GraphWriter(graph, taken, {}).write());
   for (const auto& [domain, version] : opsets_of(graph, origin))
     message.small().add_message(Proto::opset_import, opset_message(domain, version));
   ByteRope result = message.finish();

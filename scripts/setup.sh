@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Usage: scripts/setup.sh [--tests] [--no-apt]
+# Usage: scripts/setup.sh [--tests] [--fuzz] [--no-apt]
 #
 # Installs what a build of pare needs: Debian packages (apt, as root or through sudo) and LibTorch, which goes into a cache
 # outside the clone. Does nothing, in well under a second, when everything is there.
 #
 #   --tests    also what the tests need: Python with numpy, onnx, onnxruntime, h5py and some models, in the cache; clang-format, shellcheck, time
+#   --fuzz     also clang 14, for scripts/fuzz.sh
 #   --no-apt   leave Debian packages alone (they were installed by other means)
 #
 # PARE_CACHE       the cache (default: ~/.cache/pare)
@@ -25,6 +26,7 @@ with_apt=1
 for argument in "$@"; do
   case $argument in
     --tests) with_tests=1 ;;
+    --fuzz) tools+=(clang++-14:clang-14) ;;
     --no-apt) with_apt= ;;
     -h | --help) show_help ;;
     *) usage_error "unknown option '$argument'" ;;

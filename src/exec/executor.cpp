@@ -8,6 +8,7 @@
 #include "src/exec/tensors.hpp"
 #include "src/graph/op_table.hpp"
 #include "src/graph/passes/fold_sizes.hpp"
+#include "src/graph/passes/inline_graph.hpp"
 #include "src/graph/passes/run_pass.hpp"
 
 namespace pare {
@@ -32,30 +33,35 @@ bool may_overwrite(const Node& node, const std::map<ValueId, const Node*>& produ
 // The graph to run: what follows from constants and from sizes that every run shares is computed now. The first
 // dimension of an input is the batch, which runs choose whatever the file says; what the file declares of computed
 // values may rest on its own batch.
-Graph folded(const Graph& graph) {
+Graph folded(const Graph& graph, Constants constants) {
   Graph result = graph;
   for (const Port& input : result.inputs) {
     auto& shape = result.value(input.value).shape;
-    if (shape && !shape->empty()) shape->front() = -1;
+    if (constants == Constants::given && shape && !shape->empty()) shape->front() = -1;
   }
   for (const Node& node : result.nodes)
     for (const ValueId output : node.outputs)
       if (output != no_value) result.value(output).shape.reset();
-  run_pass(result, "fold sizes", fold_sizes);
+  do run_pass(result, "fold sizes", fold_sizes);
+  while (run_pass(result, "inline constant ifs", inline_constant_ifs) > 0);
   run_pass(result, "remove dead nodes", remove_dead_nodes);
   return result;
 }
 
 }  // namespace
 
-Executor::Executor(const Graph& graph) {
-  const Graph shaped = folded(graph);
+Executor::Executor(const Graph& graph, Constants constants) {
+  const Graph shaped = folded(graph, constants);
   check_supported(shaped);
-  folded_.resize(graph.values.size());
-  for (size_t id = 0; id < graph.values.size(); ++id)
-    if (!graph.values[id].constant && shaped.values[id].constant) folded_[id] = to_aten(*shaped.values[id].constant);
-  std::vector<int64_t> last_reader(graph.values.size(), -1);
-  std::vector<int> readers(graph.values.size(), 0);
+  const auto given = [&](size_t id) {
+    return constants == Constants::given && id < graph.values.size() && graph.values[id].constant.has_value();
+  };
+  shared_.resize(shaped.values.size());
+  for (size_t id = 0; id < shaped.values.size(); ++id)
+    if (shaped.values[id].constant && !given(id)) shared_[id] = to_aten(*shaped.values[id].constant);
+  for (const Port& input : shaped.inputs) shared_[static_cast<size_t>(input.value)] = at::Tensor();
+  std::vector<int64_t> last_reader(shaped.values.size(), -1);
+  std::vector<int> readers(shaped.values.size(), 0);
   std::map<ValueId, const Node*> producers;
   for (const Node& node : shaped.nodes) {
     for (const ValueId input : node.inputs)
@@ -82,14 +88,18 @@ Executor::Executor(const Graph& graph) {
 
 std::vector<at::Tensor> Executor::run(const Parameters& parameters, std::span<const at::Tensor> inputs, bool training,
                                       const Observation* observation) const {
-  std::vector<at::Tensor> values(parameters.size());
+  std::vector<at::Tensor> values(shared_.size());
   const auto at = [&](ValueId id) -> at::Tensor& { return values[static_cast<size_t>(id)]; };
   const auto observe = [&](ValueId id) {
     if (observation != nullptr && observation->watches(id)) observation->seen(id, at(id));
   };
-  for (size_t id = 0; id < folded_.size(); ++id)
-    if (folded_[id].defined())
-      values[id] = folded_[id].is_floating_point() ? folded_[id].to(parameters.device()) : folded_[id];
+  const auto value_of = [&](ValueId id) {
+    if (id == no_value) return at::Tensor();
+    return at(id).defined() || static_cast<size_t>(id) >= parameters.size() ? at(id) : parameters.tensor(id);
+  };
+  for (size_t id = 0; id < shared_.size(); ++id)
+    if (shared_[id].defined())
+      values[id] = shared_[id].is_floating_point() ? shared_[id].to(parameters.device()) : shared_[id];
   for (size_t i = 0; i < inputs_.size(); ++i) {
     at(inputs_[i]) = inputs[i];
     observe(inputs_[i]);
@@ -98,8 +108,7 @@ std::vector<at::Tensor> Executor::run(const Parameters& parameters, std::span<co
   std::vector<at::Tensor> out;
   for (const PlannedStep& step : steps_) {
     in.clear();
-    for (const ValueId id : step.inputs)
-      in.push_back(id == no_value ? at::Tensor() : at(id).defined() ? at(id) : parameters.tensor(id));
+    for (const ValueId id : step.inputs) in.push_back(value_of(id));
     out.assign(step.outputs.size(), at::Tensor());
     try {
       step.step({in, out, training});
@@ -116,7 +125,7 @@ std::vector<at::Tensor> Executor::run(const Parameters& parameters, std::span<co
     for (const ValueId id : step.released) at(id) = at::Tensor();
   }
   std::vector<at::Tensor> results;
-  for (const ValueId id : outputs_) results.push_back(at(id).defined() ? at(id) : parameters.tensor(id));
+  for (const ValueId id : outputs_) results.push_back(value_of(id));
   return results;
 }
 

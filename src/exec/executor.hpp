@@ -19,15 +19,20 @@ struct Observation {
   }
 };
 
+// Where a plan's constants come from: Parameters of the same graph, or the plan itself (subgraphs).
+enum class Constants { given, own };
+
 class Executor {
  public:
   // Plans the graph; throws (exit 3) naming the first node that cannot run. Keeps no reference to the graph.
-  explicit Executor(const Graph& graph);
+  explicit Executor(const Graph& graph, Constants constants = Constants::given);
 
   // Runs all nodes. `inputs` in the order of Graph::inputs, on the parameters' device. Returns the outputs in the order
   // of Graph::outputs. A value is let go after its last reader. Errors of ATen become exit 3 with the node's name.
   std::vector<at::Tensor> run(const Parameters& parameters, std::span<const at::Tensor> inputs, bool training,
                               const Observation* observation = nullptr) const;
+
+  size_t output_count() const { return outputs_.size(); }
 
  private:
   struct PlannedStep {
@@ -39,7 +44,7 @@ class Executor {
   };
 
   std::vector<PlannedStep> steps_;
-  std::vector<at::Tensor> folded_;  // by ValueId: computed values that every run shares, on the CPU
+  std::vector<at::Tensor> shared_;  // by ValueId: what every run shares beside the parameters, on the CPU
   std::vector<ValueId> inputs_;
   std::vector<ValueId> outputs_;
 };

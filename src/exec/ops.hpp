@@ -12,6 +12,11 @@ struct Call {
   std::span<const at::Tensor> in;  // undefined where an optional input is left out
   std::span<at::Tensor> out;
   bool training;  // BatchNormalization uses and updates batch statistics
+
+  // The input; undefined when it is left out.
+  at::Tensor optional(size_t index) const { return index < in.size() ? in[index] : at::Tensor(); }
+  // Whether the node has that output.
+  bool wants(size_t index) const { return index < out.size(); }
 };
 
 using Step = std::function<void(const Call&)>;

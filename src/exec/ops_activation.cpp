@@ -2,11 +2,18 @@
 #include <limits>
 
 #include <ATen/ops/abs.h>
+#include <ATen/ops/acos.h>
+#include <ATen/ops/acosh.h>
 #include <ATen/ops/add.h>
+#include <ATen/ops/asin.h>
+#include <ATen/ops/asinh.h>
+#include <ATen/ops/atan.h>
+#include <ATen/ops/atanh.h>
 #include <ATen/ops/ceil.h>
 #include <ATen/ops/celu.h>
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/cos.h>
+#include <ATen/ops/cosh.h>
 #include <ATen/ops/elu.h>
 #include <ATen/ops/erf.h>
 #include <ATen/ops/exp.h>
@@ -25,10 +32,15 @@
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/sign.h>
 #include <ATen/ops/sin.h>
+#include <ATen/ops/sinh.h>
 #include <ATen/ops/softmax.h>
 #include <ATen/ops/softplus.h>
 #include <ATen/ops/sqrt.h>
+#include <ATen/ops/tan.h>
 #include <ATen/ops/tanh.h>
+#include <ATen/ops/threshold.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 
 #include "src/exec/ops.hpp"
 
@@ -44,6 +56,8 @@ Step unary(Function function) {
 std::optional<at::Scalar> constant_scalar(const Site& site, size_t input) {
   const Tensor* tensor = site.constant(input);
   if (tensor == nullptr) return std::nullopt;
+  // A float limit would turn integers into floats.
+  if (!is_float(tensor->dtype)) return at::Scalar(to_int64(*tensor).at(0));
   return at::Scalar(to_double(*tensor).at(0));
 }
 
@@ -116,6 +130,52 @@ Step hard_swish(const Site&) {
 }
 Step softplus(const Site&) {
   return unary([](const at::Tensor& x) { return at::softplus(x, 1, 20); });
+}
+
+Step acos(const Site&) {
+  return unary([](const at::Tensor& x) { return at::acos(x); });
+}
+Step acosh(const Site&) {
+  return unary([](const at::Tensor& x) { return at::acosh(x); });
+}
+Step asin(const Site&) {
+  return unary([](const at::Tensor& x) { return at::asin(x); });
+}
+Step asinh(const Site&) {
+  return unary([](const at::Tensor& x) { return at::asinh(x); });
+}
+Step atan(const Site&) {
+  return unary([](const at::Tensor& x) { return at::atan(x); });
+}
+Step atanh(const Site&) {
+  return unary([](const at::Tensor& x) { return at::atanh(x); });
+}
+Step cosh(const Site&) {
+  return unary([](const at::Tensor& x) { return at::cosh(x); });
+}
+Step sinh(const Site&) {
+  return unary([](const at::Tensor& x) { return at::sinh(x); });
+}
+Step tan(const Site&) {
+  return unary([](const at::Tensor& x) { return at::tan(x); });
+}
+Step softsign(const Site&) {
+  return unary([](const at::Tensor& x) { return x.div(at::abs(x).add(1)); });
+}
+
+Step thresholded_relu(const Site& site) {
+  const double alpha = site.node.real("alpha", 1.0f);
+  return unary([alpha](const at::Tensor& x) { return at::threshold(x, alpha, 0); });
+}
+
+// 0 within [-lambd, lambd]; beyond it, x moved towards 0 by bias.
+Step shrink(const Site& site) {
+  const double bias = site.node.real("bias", 0.0f), limit = site.node.real("lambd", 0.5f);
+  return unary([=](const at::Tensor& x) {
+    const at::Tensor zero = at::zeros({}, x.options());
+    const at::Tensor above = at::where(x.gt(limit), x.sub(bias).to(x.scalar_type()), zero);
+    return at::where(x.lt(-limit), x.add(bias).to(x.scalar_type()), above);
+  });
 }
 
 Step leaky_relu(const Site& site) {

@@ -2,16 +2,19 @@
 #include <ATen/ops/eq.h>
 #include <ATen/ops/ge.h>
 #include <ATen/ops/gt.h>
+#include <ATen/ops/isinf.h>
 #include <ATen/ops/isnan.h>
 #include <ATen/ops/le.h>
 #include <ATen/ops/logical_and.h>
 #include <ATen/ops/logical_not.h>
 #include <ATen/ops/logical_or.h>
+#include <ATen/ops/logical_xor.h>
 #include <ATen/ops/lt.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/where.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "src/exec/ops.hpp"
 
@@ -52,6 +55,21 @@ Step less_or_equal(const Site&) {
 }
 Step logical_and(const Site&) {
   return binary([](const at::Tensor& a, const at::Tensor& b) { return at::logical_and(a, b); });
+}
+Step logical_xor(const Site&) {
+  return binary([](const at::Tensor& a, const at::Tensor& b) { return at::logical_xor(a, b); });
+}
+Step is_inf(const Site& site) {
+  const bool negative = site.node.integer("detect_negative", 1) != 0;
+  const bool positive = site.node.integer("detect_positive", 1) != 0;
+  return [=](const Call& call) {
+    const at::Tensor& x = call.in[0];
+    const at::Tensor infinite = at::isinf(x);
+    call.out[0] = negative && positive ? infinite
+                  : negative           ? infinite.logical_and(x.lt(0))
+                  : positive           ? infinite.logical_and(x.gt(0))
+                                       : at::zeros_like(infinite);
+  };
 }
 Step logical_or(const Site&) {
   return binary([](const at::Tensor& a, const at::Tensor& b) { return at::logical_or(a, b); });

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include <ATen/ExpandUtils.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/gather.h>
 #include <ATen/ops/index_select.h>
@@ -111,6 +112,21 @@ Step gather_elements(const Site& site) {
     const at::Tensor& x = call.in[0];
     const int64_t axis = from_end(declared, x.dim());
     call.out[0] = at::gather(x, axis, from_start(call.in[1], x.size(axis)).to(x.device()));
+  };
+}
+
+// Indices within [-depth, depth) get the on value at their place along a new axis, all else the off value.
+Step one_hot(const Site& site) {
+  const int64_t declared = site.node.integer("axis", -1);
+  return [declared](const Call& call) {
+    const int64_t depth = integers_of(call.in[1].reshape({-1})).at(0);
+    const at::Tensor& values = call.in[2];
+    const at::Tensor indices = from_start(call.in[0], depth).to(values.device());
+    const int64_t axis = from_end(declared, indices.dim() + 1);
+    Integers shape(static_cast<size_t>(indices.dim() + 1), 1);
+    shape[static_cast<size_t>(axis)] = depth;
+    const at::Tensor places = at::arange(depth, indices.options()).reshape(shape);
+    call.out[0] = at::where(places.eq(indices.unsqueeze(axis)), values[1], values[0]);
   };
 }
 

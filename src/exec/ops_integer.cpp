@@ -11,10 +11,6 @@
 namespace pare::ops {
 namespace {
 
-at::Tensor optional_input(const Call& call, size_t index) {
-  return index < call.in.size() ? call.in[index] : at::Tensor();
-}
-
 // Sums of so many products of 8-bit differences (each at most 255 x 255) are integers that the type holds exactly.
 at::ScalarType exact_type(int64_t terms) {
   constexpr int64_t fp32_terms = (int64_t{1} << 24) / (255 * 255);
@@ -62,7 +58,7 @@ at::Tensor quantized_again(const at::Tensor& sums, const at::Tensor& factor, con
 
 Step mat_mul_integer(const Site&) {
   return [](const Call& call) {
-    const at::Tensor y = integer_product(call.in[0], optional_input(call, 2), call.in[1], optional_input(call, 3));
+    const at::Tensor y = integer_product(call.in[0], call.optional(2), call.in[1], call.optional(3));
     call.out[0] = y.to(at::kInt);
   };
 }
@@ -70,8 +66,7 @@ Step mat_mul_integer(const Site&) {
 Step conv_integer(const Site& site) {
   const Convolution convolution(site, 1);
   return [convolution](const Call& call) {
-    const at::Tensor y =
-        integer_convolution(convolution, call.in[0], optional_input(call, 2), call.in[1], optional_input(call, 3));
+    const at::Tensor y = integer_convolution(convolution, call.in[0], call.optional(2), call.in[1], call.optional(3));
     call.out[0] = y.to(at::kInt);
   };
 }
@@ -92,7 +87,7 @@ Step q_linear_conv(const Site& site) {
   return [convolution](const Call& call) {
     const auto scale = [&](size_t index) { return call.in[index].to(at::kFloat); };
     at::Tensor sums = integer_convolution(convolution, call.in[0], call.in[2], call.in[3], call.in[5]);
-    if (const at::Tensor bias = optional_input(call, 8); bias.defined())
+    if (const at::Tensor bias = call.optional(8); bias.defined())
       sums = sums.to(at::kInt).add(of_channels(bias.to(sums.device()), sums.dim(), 1));
     const at::Tensor factor = of_channels(scale(4), sums.dim(), 1).mul(scale(1)).div(scale(6));
     call.out[0] = quantized_again(sums, factor, call.in[7]);

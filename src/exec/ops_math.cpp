@@ -14,6 +14,7 @@
 #include <ATen/ops/fmod.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/logsumexp.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/mm.h>
@@ -165,6 +166,38 @@ Step reduce_prod(const Site& site) {
     for (const int64_t axis : axes) result = at::prod(result, axis, keep, x.scalar_type());
     return result;
   });
+}
+
+Step reduce_l1(const Site& site) {
+  return reduction(site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) {
+    return at::sum(x.abs(), axes, keep, x.scalar_type());
+  });
+}
+
+Step reduce_sum_square(const Site& site) {
+  return reduction(site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) {
+    return at::sum(x.mul(x), axes, keep, x.scalar_type());
+  });
+}
+
+Step reduce_log_sum(const Site& site) {
+  return reduction(site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) {
+    return at::sum(x, axes, keep, x.scalar_type()).log();
+  });
+}
+
+Step reduce_log_sum_exp(const Site& site) {
+  return reduction(site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) {
+    return at::logsumexp(x, axes, keep).to(x.scalar_type());
+  });
+}
+
+Step mean(const Site&) {
+  return [](const Call& call) {
+    at::Tensor total = call.in[0];
+    for (size_t i = 1; i < call.in.size(); ++i) total = at::add(total, call.in[i]);
+    call.out[0] = total.div(static_cast<double>(call.in.size()));
+  };
 }
 
 Step sum(const Site&) {

@@ -12,10 +12,6 @@
 namespace pare::ops {
 namespace {
 
-at::Tensor optional_input(const Call& call, size_t index) {
-  return index < call.in.size() ? call.in[index] : at::Tensor();
-}
-
 ScaleAxis scale_axis(const Node& node) { return {node.integer("axis", 1), node.integer("block_size", 0)}; }
 
 }  // namespace
@@ -29,7 +25,7 @@ Step quantize_linear(const Site& site) {
   const ScaleAxis along = scale_axis(node);
   const bool saturates = node.integer("saturate", 1) != 0;
   return [=](const Call& call) {
-    const at::Tensor zero = optional_input(call, 2);
+    const at::Tensor zero = call.optional(2);
     DType type = otherwise == DType::undefined ? DType::uint8 : otherwise;
     if (zero.defined()) type = is_packed(declared) ? declared : dtype_of(zero.scalar_type());
     call.out[0] = quantize(call.in[0], call.in[1], zero, type, along, saturates);
@@ -42,7 +38,7 @@ Step dequantize_linear(const Site& site) {
   if (wanted != DType::undefined && !is_float(wanted))
     fail_input("{}: output_dtype {} is not a float type", site.node.label(), dtype_name(wanted));
   return [=](const Call& call) {
-    const at::Tensor y = dequantize(call.in[0], call.in[1], optional_input(call, 2), along);
+    const at::Tensor y = dequantize(call.in[0], call.in[1], call.optional(2), along);
     call.out[0] = wanted == DType::undefined ? y : y.to(scalar_type_of(wanted));
   };
 }

@@ -26,6 +26,11 @@ Parameters::Parameters(const Graph& graph, at::Device device, Training training)
   }
 }
 
+void Parameters::add_leaf(const std::string& name, at::Tensor leaf) {
+  leaf.set_requires_grad(true);
+  parameters_.push_back({no_value, name, Role::offset, DType::float32, std::move(leaf)});
+}
+
 std::vector<at::Tensor> Parameters::leaves() const {
   std::vector<at::Tensor> leaves;
   for (const Parameter& parameter : parameters_)
@@ -36,7 +41,7 @@ std::vector<at::Tensor> Parameters::leaves() const {
 std::map<std::string, Tensor> Parameters::export_tensors() const {
   std::map<std::string, Tensor> tensors;
   for (const Parameter& parameter : parameters_)
-    tensors.emplace(parameter.name, from_aten(parameter.tensor, parameter.file_dtype));
+    if (parameter.value != no_value) tensors.emplace(parameter.name, from_aten(parameter.tensor, parameter.file_dtype));
   return tensors;
 }
 

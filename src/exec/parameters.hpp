@@ -9,7 +9,7 @@
 namespace pare {
 
 struct Parameter {
-  ValueId value = no_value;
+  ValueId value = no_value;  // none for leaves that are not of the graph
   std::string name;
   Role role = Role::none;
   DType file_dtype = DType::undefined;  // what the file holds; training is in fp32
@@ -24,7 +24,11 @@ class Parameters {
   // require gradients, 4-D ones channels_last; integer constants stay on the CPU.
   Parameters(const Graph& graph, at::Device device, Training training);
 
-  // Weights, offsets and statistics in the graph's order of values; empty with training off.
+  // Adds a leaf that trains along but is no constant of the graph, such as an adapter: it is neither decayed nor
+  // written.
+  void add_leaf(const std::string& name, at::Tensor leaf);
+
+  // Weights, offsets and statistics in the graph's order of values, then added leaves; empty with training off.
   const std::vector<Parameter>& all() const { return parameters_; }
   // What the executor reads for a value; undefined for computed values.
   const at::Tensor& tensor(ValueId value) const { return tensors_[static_cast<size_t>(value)]; }

@@ -4,6 +4,7 @@
 
 #include "src/graph/node_inputs.hpp"
 #include "src/graph/shape_rules.hpp"
+#include "src/graph/subgraph.hpp"
 
 namespace pare {
 namespace {
@@ -82,6 +83,30 @@ std::vector<bool> parameters_of(const Graph& graph) {
   return parameter;
 }
 
+// Adds the rows of a graph's nodes; `sized` is the graph with shapes. Returns its MACs.
+int64_t add_nodes(const Graph& graph, const Graph& sized, const std::vector<bool>& parameters, GraphCost& cost) {
+  int64_t macs = 0;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    NodeCost row{&graph, &node, 0, macs_of(sized, sized.nodes[i])};
+    for (size_t j = 0; j + node.captured < node.inputs.size(); ++j)
+      if (node.inputs[j] != no_value && parameters[static_cast<size_t>(node.inputs[j])])
+        row.parameters += graph.value(node.inputs[j]).constant->elements();
+    if (row.macs > 0) macs += row.macs;
+    for (const ValueId output : node.outputs)
+      if (output != no_value) cost.activations += std::max<int64_t>(0, known_elements(sized.value(output).shape));
+    cost.nodes.push_back(row);
+    int64_t largest_body = 0;
+    for (const auto& [name, subgraph] : subgraphs_of(node)) {
+      Graph body = seen_from(sized, sized.nodes[i], *subgraph);
+      infer_shapes(body);
+      largest_body = std::max(largest_body, add_nodes(*subgraph, body, parameters_of(*subgraph), cost));
+    }
+    macs += largest_body;
+  }
+  return macs;
+}
+
 }  // namespace
 
 GraphCost graph_cost(const Graph& graph) {
@@ -104,17 +129,7 @@ GraphCost graph_cost(const Graph& graph) {
     cost.weights += elements;
     cost.weights_nonzero += nonzero;
   }
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const Node& node = graph.nodes[i];
-    NodeCost row{&node, 0, macs_of(sized, sized.nodes[i])};
-    for (const ValueId input : node.inputs)
-      if (input != no_value && parameters[static_cast<size_t>(input)])
-        row.parameters += graph.value(input).constant->elements();
-    if (row.macs > 0) cost.macs += row.macs;
-    for (const ValueId output : node.outputs)
-      if (output != no_value) cost.activations += std::max<int64_t>(0, known_elements(sized.value(output).shape));
-    cost.nodes.push_back(row);
-  }
+  cost.macs = add_nodes(graph, sized, parameters, cost);
   return cost;
 }
 

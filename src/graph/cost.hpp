@@ -6,6 +6,7 @@
 namespace pare {
 
 struct NodeCost {
+  const Graph* graph = nullptr;  // that the node is in: the costed graph, or a subgraph
   const Node* node = nullptr;
   int64_t parameters = 0;  // elements of the node's parameters
   // Multiply-accumulates of Conv, ConvTranspose, Gemm, MatMul, LSTM, GRU and RNN; -1 when a size is unknown, 0 for
@@ -18,9 +19,9 @@ struct GraphCost {
   int64_t nonzero = 0;          // of these
   int64_t weights = 0;          // elements of parameters of rank >= 2: what pruning works on
   int64_t weights_nonzero = 0;  // of these
-  int64_t macs = 0;             // sum over nodes with known sizes, one sample
+  int64_t macs = 0;  // sum over nodes with known sizes, one sample; of an If the larger branch, of loops one turn
   int64_t activations = 0;      // elements of all node outputs with known sizes, one sample
-  std::vector<NodeCost> nodes;  // in graph order; pointers into the graph
+  std::vector<NodeCost> nodes;  // in graph order, those of subgraphs behind theirs; pointers into the graph
 
   // Share of zeros among the weights; 0 without weights.
   double sparsity() const {

@@ -36,6 +36,12 @@ std::vector<int64_t> Node::integers(std::string_view attribute, std::vector<int6
   return value != nullptr ? *value : std::move(otherwise);
 }
 
+Subgraph Node::subgraph(std::string_view attribute) const {
+  const auto* value = attribute_as<Subgraph>(*this, attribute, "a graph");
+  if (value == nullptr) fail_input("{}: has no subgraph '{}'", label(), attribute);
+  return *value;
+}
+
 std::string Node::label() const { return fmt::format("{} node '{}'", op, name); }
 
 ValueId Graph::add_value(std::string value_name) {
@@ -60,6 +66,22 @@ std::vector<std::vector<const Node*>> consumers_of(const Graph& graph) {
   return consumers;
 }
 
+namespace {
+
+void verify_subgraphs(const Node& node) {
+  if (node.captured > node.inputs.size()) fail_input("{}: captures more values than it has inputs", node.label());
+  for (const auto& [name, attribute] : node.attributes) {
+    const auto* body = std::get_if<Subgraph>(&attribute);
+    if (body == nullptr) continue;
+    if ((*body)->inputs.size() < node.captured)
+      fail_input("{}: subgraph '{}' has {} inputs for {} captured values", node.label(), name, (*body)->inputs.size(),
+                 node.captured);
+    with_context(fmt::format("{}: subgraph '{}'", node.label(), name), [&] { verify(**body); });
+  }
+}
+
+}  // namespace
+
 void verify(const Graph& graph) {
   std::vector<bool> defined(graph.values.size(), false);
   const auto known = [&](ValueId id) { return id >= 0 && static_cast<size_t>(id) < graph.values.size(); };
@@ -69,6 +91,7 @@ void verify(const Graph& graph) {
     defined[static_cast<size_t>(input.value)] = true;
   }
   for (const Node& node : graph.nodes) {
+    verify_subgraphs(node);
     for (const ValueId input : node.inputs) {
       if (input == no_value) continue;
       if (!known(input)) fail_input("{}: input id {} does not exist", node.label(), input);

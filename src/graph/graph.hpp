@@ -26,8 +26,19 @@ using ValueId = int32_t;
 // An optional input or output that is left out.
 inline constexpr ValueId no_value = -1;
 
+struct Graph;
+
+// The body of an If, Loop or Scan: a graph of its own. Its inputs are those that the operator gives, and behind them
+// the values that it reads from the graph around (Node::captured).
+using Subgraph = std::shared_ptr<const Graph>;
+
+// An AttributeProto of a type that no operator of pare reads, as it is in the file.
+struct OpaqueAttribute {
+  Bytes message;
+};
+
 using Attribute = std::variant<int64_t, float, std::string, std::vector<int64_t>, std::vector<float>,
-                               std::vector<std::string>, Tensor>;
+                               std::vector<std::string>, Tensor, Subgraph, OpaqueAttribute>;
 
 struct Node {
   std::string name;    // unique: the file's, or made of op and position where the file gives none
@@ -36,6 +47,9 @@ struct Node {
   std::vector<ValueId> inputs;
   std::vector<ValueId> outputs;
   std::map<std::string, Attribute, std::less<>> attributes;
+  // How many of the inputs, at the end, are values that subgraphs read from this graph. They are inputs like any other
+  // for what depends on what; the file does not list them.
+  size_t captured = 0;
 
   bool has(std::string_view attribute) const { return attributes.find(attribute) != attributes.end(); }
   // The attribute's value, or the default where the node does not have it. Throw (exit 3) when it has another type.
@@ -43,6 +57,8 @@ struct Node {
   float real(std::string_view attribute, float otherwise) const;
   std::string text(std::string_view attribute, std::string_view otherwise) const;
   std::vector<int64_t> integers(std::string_view attribute, std::vector<int64_t> otherwise) const;
+  // The subgraph of that name; throws (exit 3) when there is none.
+  Subgraph subgraph(std::string_view attribute) const;
 
   // The input's value, or no_value when it is left out.
   ValueId input(size_t index) const { return index < inputs.size() ? inputs[index] : no_value; }
@@ -97,7 +113,7 @@ struct Graph {
 std::vector<std::vector<const Node*>> consumers_of(const Graph& graph);
 
 // Checks what every pass must keep: ids in range, each value produced once, nodes after their producers, graph outputs
-// produced. Throws (exit 3) naming the node and value.
+// produced; the same of subgraphs, whose last inputs are the captured ones. Throws (exit 3) naming the node and value.
 void verify(const Graph& graph);
 
 }  // namespace pare

@@ -33,7 +33,11 @@ DType output_dtype(const Graph& graph, const Node& node, size_t index) {
     return tensor != nullptr ? tensor->dtype : DType::undefined;
   }
   if (node.op == "QuantizeLinear") return node.input(2) != no_value ? of_input(2) : DType::undefined;
-  if (node.op == "If" || node.op == "Loop" || node.op == "Scan") return DType::undefined;
+  if (node.op == "If") {
+    const Graph& body = *node.subgraph("then_branch");
+    return index < body.outputs.size() ? body.value(body.outputs[index].value).dtype : DType::undefined;
+  }
+  if (node.op == "Loop" || node.op == "Scan") return DType::undefined;
   return of_input(0);
 }
 

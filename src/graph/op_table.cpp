@@ -5,6 +5,7 @@
 #include <set>
 
 #include "src/core/error.hpp"
+#include "src/graph/subgraph.hpp"
 
 namespace pare {
 namespace {
@@ -28,11 +29,13 @@ const OpInfo* find_op(std::string_view domain, std::string_view op) {
 void check_supported(const Graph& graph) {
   const Node* first = nullptr;
   std::set<std::string> ops;
-  for (const Node& node : graph.nodes) {
-    if (find_op(node.domain, node.op) != nullptr) continue;
-    if (first == nullptr) first = &node;
-    ops.insert(node.domain.empty() ? node.op : node.domain + "." + node.op);
-  }
+  for_each_graph(graph, [&](const Graph& part) {
+    for (const Node& node : part.nodes) {
+      if (find_op(node.domain, node.op) != nullptr) continue;
+      if (first == nullptr) first = &node;
+      ops.insert(node.domain.empty() ? node.op : node.domain + "." + node.op);
+    }
+  });
   if (first != nullptr)
     fail_input("{}: the operator is not supported (unsupported in this model: {}); `pare inspect` lists the nodes",
                first->label(), fmt::join(ops, ", "));

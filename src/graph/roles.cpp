@@ -1,6 +1,8 @@
 #include "src/graph/roles.hpp"
 
+#include "src/graph/fake_quant.hpp"
 #include "src/graph/op_table.hpp"
+#include "src/graph/subgraph.hpp"
 
 namespace pare {
 namespace {
@@ -14,9 +16,14 @@ bool multiplies(const Node& node, size_t input) {
 Role role_at(const Graph& graph, const Node& node, size_t input) {
   const auto& constant = graph.value(node.inputs[input]).constant;
   if (!constant || !is_float(constant->dtype)) return Role::none;
+  if (is_fake_quant(node)) {
+    if (input == 1) return fake_quant_of(node).quantizer == "minmax" ? Role::statistics : Role::step;
+    return input == 0 && constant->shape.size() >= 2 ? Role::weight : Role::offset;
+  }
   const OpInfo* info = find_op(node.domain, node.op);
   if (info != nullptr && info->gradient == Gradient::none) return Role::none;
-  if (node.op == "Resize" && input > 0) return Role::none;  // regions and factors
+  // Regions and factors; the parts of a quantized weight, apart from its bias.
+  if ((node.op == "Resize" && input > 0) || (node.op == "MatMulNBits" && input != 5)) return Role::none;
   if (node.op == "BatchNormalization" && input >= 3) return Role::statistics;
   // Single numbers are part of the formula (an epsilon, a limit), not something learned.
   if (constant->elements() <= 1 && node.op != "BatchNormalization" && node.op != "Conv" && node.op != "Gemm")
@@ -28,12 +35,21 @@ Role role_at(const Graph& graph, const Node& node, size_t input) {
 
 std::vector<Role> roles_of(const Graph& graph) {
   std::vector<Role> roles(graph.values.size(), Role::none);
+  const auto add = [&](ValueId id, Role here) {
+    Role& role = roles[static_cast<size_t>(id)];
+    if (here != Role::none && (role == Role::none || here < role)) role = here;
+  };
   for (const Node& node : graph.nodes) {
-    for (size_t i = 0; i < node.inputs.size(); ++i) {
-      if (node.inputs[i] == no_value) continue;
-      Role& role = roles[static_cast<size_t>(node.inputs[i])];
-      const Role here = role_at(graph, node, i);
-      if (here != Role::none && (role == Role::none || here < role)) role = here;
+    const size_t listed = node.inputs.size() - node.captured;
+    for (size_t i = 0; i < listed; ++i)
+      if (node.inputs[i] != no_value) add(node.inputs[i], role_at(graph, node, i));
+    if (node.captured == 0) continue;
+    for (const auto& [name, subgraph] : subgraphs_of(node)) {
+      const Graph body = seen_from(graph, node, *subgraph);
+      const std::vector<Role> inside = roles_of(body);
+      for (size_t i = 0; i < node.captured; ++i)
+        add(node.inputs[listed + i],
+            inside[static_cast<size_t>(body.inputs[body.inputs.size() - node.captured + i].value)]);
     }
   }
   return roles;

@@ -51,11 +51,18 @@ Shapes conv_transpose_shape(const Graph& graph, const Node& node);
 Shapes gather_nd_shape(const Graph& graph, const Node& node);
 Shapes split_shape(const Graph& graph, const Node& node);
 Shapes top_k_shape(const Graph& graph, const Node& node);
+Shapes if_shape(const Graph& graph, const Node& node);
 Shapes unknown_shape(const Graph& graph, const Node& node);
 Shapes recurrent_shape(const Graph& graph, const Node& node);
 Shapes resize_shape(const Graph& graph, const Node& node);
 Shapes dynamic_quantize_shape(const Graph& graph, const Node& node);
 Shapes q_linear_matmul_shape(const Graph& graph, const Node& node);
+Shapes attention_shape(const Graph& graph, const Node& node);
+Shapes boxes_shape(const Graph& graph, const Node& node);
+Shapes grid_sample_shape(const Graph& graph, const Node& node);
+Shapes matmul_n_bits_shape(const Graph& graph, const Node& node);
+Shapes one_hot_shape(const Graph& graph, const Node& node);
+Shapes roi_align_shape(const Graph& graph, const Node& node);
 Shapes q_linear_conv_shape(const Graph& graph, const Node& node);
 
 }  // namespace shape_rules

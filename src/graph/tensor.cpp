@@ -31,6 +31,8 @@ const DTypeRow* row_of(DType dtype) {
 
 template <class Target, class Source>
 std::vector<Target> converted(const Tensor& tensor) {
+  if (static_cast<int64_t>(tensor.data.size()) < tensor.byte_size())
+    fail_input("tensor: holds {} bytes (expected {})", tensor.data.size(), tensor.byte_size());
   std::vector<Target> result(static_cast<size_t>(tensor.elements()));
   for (size_t i = 0; i < result.size(); ++i) {
     Source value;  // raw_data in a mapped file has no alignment
@@ -144,6 +146,7 @@ std::vector<double> to_double(const Tensor& tensor) {
 }
 
 int64_t count_nonzero(const Tensor& tensor) {
+  if (static_cast<int64_t>(tensor.data.size()) < tensor.byte_size()) return tensor.elements();
   switch (tensor.dtype) {
     case DType::float32:
       return nonzero_of<float>(tensor);

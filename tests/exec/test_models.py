@@ -21,6 +21,11 @@ MODELS = {
     "ocr_classifier": ("rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx", (1, 3, 48, 192)),
     "ocr_recogniser": ("rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx", (1, 3, 48, 320)),
     "ocr_detector": ("rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx", (1, 3, 320, 320)),
+    "voice": ("silero_vad/data/silero_vad.onnx", None),
+    "voice_half": ("silero_vad/data/silero_vad_half.onnx", None),
+    "voice_op15": ("silero_vad/data/silero_vad_16k_op15.onnx", None),
+    "voice_op18": ("silero_vad/data/silero_vad_op18_ifless.onnx", None),
+    "voice_openvino": ("silero_vad/data/silero_vad_openvino_16k.onnx", None),
     "voice_sequence": ("silero_vad/data/silero_vad_16k_sequence.onnx", None),
 }
 
@@ -35,6 +40,11 @@ def feed(name, shape):
         samples = 0.1 * random.standard_normal((9, 576))
         state = 0.1 * random.standard_normal((2, 1, 1, 128))
         return {"input": samples.astype(numpy.float32), "h": state[0].astype(numpy.float32), "c": state[1].astype(numpy.float32)}
+    if name.startswith("voice"):
+        # Some of these models know the sampling rate; all get it, and take what they declare.
+        samples = 0.1 * random.standard_normal((1, 576))
+        state = 0.1 * random.standard_normal((2, 1, 128))
+        return {"input": samples.astype(numpy.float32), "state": state.astype(numpy.float32), "sr": numpy.array(16000, numpy.int64)}
     if name == "ocr_detector":
         return {"x": page(shape)}
     return {"x": random.standard_normal(shape).astype(numpy.float32)}
@@ -55,13 +65,15 @@ def write_case(folder, name):
     path, shape = MODELS[name]
     session = onnxruntime.InferenceSession(str(PACKAGES / path), providers=["CPUExecutionProvider"])
     inputs = feed(name, shape)
+    inputs = {port.name: inputs[port.name] for port in session.get_inputs()}
     outputs = session.run(None, inputs)
     folder.mkdir()
     shutil.copy(PACKAGES / path, folder / "model.onnx")
     for kind, values in (("input", [inputs[port.name] for port in session.get_inputs()]), ("output", outputs)):
         for index, value in enumerate(values):
             (folder / f"{kind}_{index}.pb").write_bytes(numpy_helper.from_array(value).SerializeToString())
-    ranges = [float(output.max() - output.min()) for output in outputs]
+    # A single number has no range: its size stands for it.
+    ranges = [float(output.max() - output.min() if output.size > 1 else abs(output).max()) for output in outputs]
     (folder / "tolerances.txt").write_text("".join(f"0 {1e-3 * extent}\n" for extent in ranges))
 
 

@@ -30,8 +30,19 @@ def sparse(random, shape, dtype, kept):
     return array
 
 
+def neighbours(random, shape, inner, n, m):
+    """At most n of each m neighbours, at distance `inner`, are not zero; the axes from the second on are one where inner is 1."""
+    array = random.standard_normal(shape).astype(np.float32) + 3
+    length = int(np.prod(shape[1:])) if inner == 1 else shape[-2]
+    view = array.reshape(-1, length, inner)
+    for begin in range(0, length, m):
+        order = np.argsort(random.random(view[:, begin:begin + m].shape), axis=1)
+        np.put_along_axis(view[:, begin:begin + m], order[:, n:], 0, axis=1)
+    return array
+
+
 def example(random):
-    """Arrays by name: both layouts, several types, odd sizes, and values whose bits matter."""
+    """Arrays by name: all layouts, several types, odd sizes, and values whose bits matter."""
     special = sparse(random, (11, 13), np.float32, 0.1)
     special[0, :4] = [-0.0, np.nan, np.inf, np.float32(1e-45)]
     return {
@@ -43,6 +54,13 @@ def example(random):
         "int8": sparse(random, (999,), np.int8, 0.4),
         "table": sparse(random, (77,), np.int64, 0.5),
         "flags": random.random((9, 31)) < 0.05,
+        "csr": sparse(random, (40, 300), np.float32, 0.02),
+        "csr.row": sparse(random, (5000,), np.float64, 0.01),
+        "csr.narrow": sparse(random, (60, 3, 5, 5), np.float16, 0.02),
+        "two.of.four": neighbours(random, (16, 8, 3, 3), 1, 2, 4),
+        "one.of.four": neighbours(random, (9, 33), 1, 1, 4),
+        "four.of.eight": neighbours(random, (40, 50), 50, 4, 8),
+        "batched": neighbours(random, (3, 20, 7), 7, 1, 4),
         "one": np.ones((1,) * 5 + (64,), np.float32),
         "scalar": np.float32(3.5),
         "nothing": np.zeros((0, 4), np.float32),
@@ -93,7 +111,7 @@ class H5pyTest(unittest.TestCase):
             self.assertEqual(actual.tobytes(), expected.tobytes(), name)
             self.assertEqual(row["sha256"].tobytes(), hashlib.sha256(expected.tobytes()).digest()[:8], name)
             layouts.add(row["layout"])
-        self.assertEqual(layouts, {b"dense", b"bitmask"})
+        self.assertEqual(layouts, {b"dense", b"bitmask", b"csr", b"2:4", b"1:4", b"4:8"})
         self.assertEqual(set(self.arrays) - set(rows), {"scalar", "nothing"})
 
     def test_the_graph_is_the_onnx_without_those_tensors(self):

@@ -23,7 +23,7 @@ bool same_attribute(const Attribute& a, const Attribute& b) {
   return std::visit(
       [&](const auto& value) {
         using T = std::decay_t<decltype(value)>;
-        if constexpr (std::is_same_v<T, Tensor>) return false;
+        if constexpr (std::is_same_v<T, Tensor> || std::is_same_v<T, OpaqueAttribute>) return false;
         else return value == std::get<T>(b);
       },
       a);

@@ -144,7 +144,7 @@ TEST_CASE("remove_dead_nodes: chains that nobody reads go, side outputs stay") {
   CHECK(graph.nodes.size() == 1);
 }
 
-TEST_CASE("remove_identities: readers move to the source; one that names an output stays") {
+TEST_CASE("remove_identities: readers move to the source, one that names an output stays") {
   test::GraphBuilder b;
   const ValueId x = b.input("x", {2, 2});
   const ValueId first = b.node("Identity", {x});

@@ -45,8 +45,9 @@ class GraphBuilder {
   }
 
   ValueId node(const std::string& op, std::vector<ValueId> inputs,
-               std::map<std::string, Attribute, std::less<>> attributes = {}) {
+               std::map<std::string, Attribute, std::less<>> attributes = {}, const std::string& domain = "") {
     Node node;
+    node.domain = domain;
     node.name = op + "_" + std::to_string(graph_.nodes.size());
     node.op = op;
     node.inputs = std::move(inputs);

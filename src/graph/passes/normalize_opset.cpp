@@ -5,13 +5,16 @@
 
 #include "src/core/error.hpp"
 #include "src/graph/passes/expand_flattening_softmax.hpp"
+#include "src/graph/passes/expand_group_scales.hpp"
 
 namespace pare {
 namespace {
 
-constexpr int64_t oldest_opset = 7;
+constexpr int64_t oldest_opset = 6;
 // Softmax is over one axis since.
 constexpr int64_t softmax_opset = 13;
+// GroupNormalization has a scale and a bias a channel since; before, one a group.
+constexpr int64_t group_normalization_opset = 21;
 constexpr int64_t newest_opset = 28;
 
 void set_input(Graph& graph, Node& node, size_t index, Tensor tensor) {
@@ -45,13 +48,19 @@ void clip_limits_to_inputs(Graph& graph, Node& node) {
 
 // Dropout 12: the ratio became an input. Training mode is off in files that are inference graphs, so the ratio is not
 // kept.
-void drop_dropout_ratio(Graph&, Node& node) { node.attributes.erase("ratio"); }
+void drop_dropout_ratio(Graph&, Node& node) {
+  node.attributes.erase("ratio");
+  node.attributes.erase("is_test");
+}
 
 // BatchNormalization 9 dropped `spatial`; 14 replaced the extra training outputs by `training_mode`.
 void modern_batch_normalization(Graph&, Node& node) {
   if (node.integer("spatial", 1) != 1)
     fail_input("{}: spatial=0 (one statistic per activation) is not supported", node.label());
-  node.attributes.erase("spatial");
+  for (const char* attribute : {"spatial", "is_test", "consumed_inputs"}) {
+    const auto found = node.attributes.find(attribute);
+    if (found != node.attributes.end()) node.attributes.erase(found);
+  }
   while (node.outputs.size() > 1) node.outputs.pop_back();
 }
 
@@ -116,10 +125,62 @@ void upsample_as_resize(Graph& graph, Node& node) {
   scales_behind_regions(graph, node);
 }
 
-// GroupNormalization 21: scale and bias are one a channel; before, one a group.
-void refuse_scales_of_groups(Graph&, Node& node) {
-  fail_input("{}: scales of groups (opset 18 to 20) are not supported", node.label());
+// RoiAlign 16: regions are shifted by half a pixel unless the node says no.
+void unshifted_regions(Graph&, Node& node) {
+  if (!node.has("coordinate_transformation_mode"))
+    node.attributes["coordinate_transformation_mode"] = std::string("output_half_pixel");
 }
+
+// GridSample 20: modes for any number of dimensions.
+void modes_without_dimensions(Graph&, Node& node) {
+  const std::string mode = node.text("mode", "bilinear");
+  node.attributes["mode"] = mode == "bilinear"  ? std::string("linear")
+                            : mode == "bicubic" ? std::string("cubic")
+                                                : mode;
+}
+
+// Scatter became ScatterElements (11).
+void scatter_as_scatter_elements(Graph&, Node& node) { node.op = "ScatterElements"; }
+
+// Broadcasting as in NumPy (7): before, it was asked for, and `axis` said where the second shape begins in the first.
+void modern_broadcast(Graph& graph, Node& node) {
+  if (node.integer("broadcast", 0) != 0 && node.has("axis")) {
+    const auto first = graph.value(node.inputs.at(0)).shape;
+    const Value& second = graph.value(node.inputs.at(1));
+    if (!first || !second.shape) fail_input("{}: broadcasting at an axis (opset 6) needs known ranks", node.label());
+    const auto rank = static_cast<int64_t>(first->size());
+    const int64_t axis = node.integer("axis", 0);
+    const int64_t behind = rank - (axis < 0 ? axis + rank : axis) - static_cast<int64_t>(second.shape->size());
+    if (behind < 0 || behind > rank) fail_input("{}: axis is out of range (got {})", node.label(), axis);
+    if (behind > 0) {
+      if (!second.constant)
+        fail_input("{}: broadcasting at an axis (opset 6) is supported for constants alone", node.label());
+      Tensor aligned = *second.constant;
+      aligned.shape.insert(aligned.shape.end(), static_cast<size_t>(behind), 1);
+      set_input(graph, node, 1, std::move(aligned));
+    }
+  }
+  node.attributes.erase("broadcast");
+  node.attributes.erase("axis");
+}
+
+// Gemm 7: broadcasting of the third input need not be asked for.
+void drop_broadcast(Graph&, Node& node) { node.attributes.erase("broadcast"); }
+
+// PRelu 7: a slope a channel needs its dimension.
+void slopes_of_channels(Graph& graph, Node& node) {
+  const auto& x = graph.value(node.inputs.at(0)).shape;
+  const auto& slope = graph.value(node.inputs.at(1)).constant;
+  if (!slope || slope->elements() == 1) return;
+  if (!x || x->size() < 2) fail_input("{}: the rank of its input is not known (opset 6)", node.label());
+  Tensor aligned = *slope;
+  aligned.shape.assign(x->size() - 1, 1);
+  aligned.shape[0] = slope->elements();
+  set_input(graph, node, 1, std::move(aligned));
+}
+
+// Scan 9: without a batch dimension and lengths of sequences.
+void refuse_batched_scan(Graph&, Node& node) { fail_input("{}: Scan of opset 8 is not supported", node.label()); }
 
 struct Rule {
   const char* op;
@@ -128,24 +189,44 @@ struct Rule {
 };
 
 constexpr Rule rules[] = {
+    {"Add", 7, modern_broadcast},
+    {"And", 7, modern_broadcast},
     {"BatchNormalization", 14, modern_batch_normalization},
     {"Clip", 11, clip_limits_to_inputs},
+    {"Div", 7, modern_broadcast},
     {"Dropout", 12, drop_dropout_ratio},
-    {"GroupNormalization", 21, refuse_scales_of_groups},
+    {"Equal", 7, modern_broadcast},
+    {"Gemm", 7, drop_broadcast},
+    {"Greater", 7, modern_broadcast},
+    {"GridSample", 20, modes_without_dimensions},
+    {"Less", 7, modern_broadcast},
+    {"Mul", 7, modern_broadcast},
+    {"Or", 7, modern_broadcast},
+    {"PRelu", 7, slopes_of_channels},
     {"Pad", 11, pads_to_inputs},
+    {"Pow", 7, modern_broadcast},
+    {"ReduceL1", 18, axes_to_input},
     {"ReduceL2", 18, axes_to_input},
+    {"ReduceLogSum", 18, axes_to_input},
+    {"ReduceLogSumExp", 18, axes_to_input},
     {"ReduceMax", 18, axes_to_input},
     {"ReduceMean", 18, axes_to_input},
     {"ReduceMin", 18, axes_to_input},
     {"ReduceProd", 18, axes_to_input},
     {"ReduceSum", 13, axes_to_input},
+    {"ReduceSumSquare", 18, axes_to_input},
     {"Resize", 11, scales_behind_regions},
+    {"RoiAlign", 16, unshifted_regions},
+    {"Scatter", 29, scatter_as_scatter_elements},
+    {"Scan", 9, refuse_batched_scan},
     {"Slice", 10, slice_bounds_to_inputs},
     {"Split", 18, split_sizes_to_input},
     {"Squeeze", 13, axes_to_input},
+    {"Sub", 7, modern_broadcast},
     {"TopK", 10, k_to_input},
     {"Unsqueeze", 13, axes_to_input},
     {"Upsample", 29, upsample_as_resize},
+    {"Xor", 7, modern_broadcast},
 };
 
 }  // namespace
@@ -165,6 +246,7 @@ void normalize_opset(Graph& graph) {
     if (rule != std::end(rules)) rule->apply(graph, node);
   }
   if (graph.opset < softmax_opset) expand_flattening_softmax(graph);
+  if (graph.opset < group_normalization_opset) expand_group_scales(graph);
 }
 
 }  // namespace pare

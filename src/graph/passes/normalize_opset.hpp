@@ -6,7 +6,7 @@
 namespace pare {
 
 // Rewrites nodes of older opsets in place: attributes that became inputs, defaults that changed. Throws (exit 3) when
-// the opset is older than 7 or newer than the newest known one, or when a node uses a form that no rule covers.
+// the opset is older than 6 or newer than the newest known one, or when a node uses a form that no rule covers.
 void normalize_opset(Graph& graph);
 
 }  // namespace pare

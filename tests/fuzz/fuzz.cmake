@@ -1,0 +1,12 @@
+# With -DPARE_FUZZ=ON and clang: the fuzzer of the reader and nothing else, so that it needs neither LibTorch nor HDF5.
+find_package(fmt REQUIRED)
+find_package(nlohmann_json REQUIRED)
+find_path(PROTOZERO_INCLUDE protozero/pbf_reader.hpp REQUIRED)
+find_library(NETTLE nettle REQUIRED)
+file(GLOB sources CONFIGURE_DEPENDS src/core/files.cpp src/core/random.cpp src/core/suggest.cpp src/graph/*.cpp src/graph/passes/*.cpp formats/onnx*.cpp formats/byte_rope.cpp)
+add_executable(fuzz_onnx tests/fuzz/fuzz_onnx.cpp ${sources})
+target_include_directories(fuzz_onnx PRIVATE ${CMAKE_SOURCE_DIR})
+target_include_directories(fuzz_onnx SYSTEM PRIVATE ${PROTOZERO_INCLUDE})
+target_compile_options(fuzz_onnx PRIVATE -g -Wall -Wextra -Wno-unknown-pragmas -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined)
+target_link_options(fuzz_onnx PRIVATE -fsanitize=fuzzer,address,undefined)
+target_link_libraries(fuzz_onnx PRIVATE fmt::fmt nlohmann_json::nlohmann_json ${NETTLE})
