@@ -3,6 +3,7 @@
 #include <CLI/App.hpp>
 
 #include "commands/option_kinds.hpp"
+#include "src/core/error.hpp"
 
 namespace pare {
 
@@ -15,7 +16,9 @@ void check(const DistillOptions& options) {
   check_exists("STUDENT", options.student, true);
   check_data_options(options.data);
   check_training(options.training, options.data);
-  check_teacher(options.teacher, {"none"});
+  if (options.training.epochs == 0 && options.training.steps == 0)
+    fail_usage("--epochs 0: there is nothing to train; give --epochs or --steps of 1 or more");
+  check_teacher(options.teacher, {"original", "self", "none"});
   check_model_outputs(options.output);
 }
 
@@ -39,10 +42,11 @@ std::vector<std::string> measurable_of(const DistillOptions& options) {
 CommandLine add_distill(CLI::App& app) {
   auto options = std::make_shared<DistillOptions>();
   options->data.split = "train";
-  options->teacher.teacher.clear();
+  options->teacher.teachers.clear();
   add_argument(app, "STUDENT", options->student, "the model to train, an .onnx or .h5 file");
   app.option_defaults()->group("Distillation");
-  add_text(app, "--teacher", "FILE|none", options->teacher.teacher, "the model to learn from; none: labels alone")
+  add_texts(app, "--teacher", "FILE|none", options->teacher.teachers,
+            "model to learn from, the mean of several; none: labels alone")
       ->required();
   add_teacher_options(app, options->teacher);
   add_choice(app, "--init", {"kaiming", "keep"}, options->init, "draw new weights, or start from the student's own");

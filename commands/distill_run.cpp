@@ -21,7 +21,7 @@ std::string plan_text(const DistillOptions& options, const TrainingRun& run, int
   Table table({"plan", ""});
   table.add({"parameters to train", count_text(parameters)});
   table.add({"initial weights", options.init});
-  table.add({"teacher", options.teacher.teacher});
+  for (const auto& [what, value] : run.plan_rows()) table.add({what, value});
   table.add({"training steps", count_text(run.steps())});
   table.add({"memory for training", "about " + bytes_text(run.estimated_bytes())});
   return table.text();
@@ -39,6 +39,7 @@ ExitCode run_distill(const DistillOptions& options, RunContext& context) {
       std::move(loaded), device, context);
   if (options.output.dry_run) {
     context.report.plan = {{"parameters", parameters}, {"steps", run.steps()}, {"peak_bytes", run.estimated_bytes()}};
+    context.report.plan.update(run.plan_json());
     context.print(plan_text(options, run, parameters));
     return ExitCode::ok;
   }
@@ -50,10 +51,14 @@ ExitCode run_distill(const DistillOptions& options, RunContext& context) {
   if (end == ExitCode::preempted) return end;
   run.write({}, lineage_of(options), before ? &*before : nullptr);
   run.finish();
-  Table table({"written", "size", "accuracy"});
+  const Json& metrics = context.report.metrics;
+  const bool labelled = metrics.contains("accuracy");
+  Table table({"written", "size", labelled ? "accuracy" : "cosine to the teacher"});
   for (const Json& file : context.report.result.at("files"))
     table.add({file.at("path").get<std::string>(), bytes_text(file.at("bytes")),
-               percent_text(context.report.metrics.at("accuracy"))});
+               labelled                     ? percent_text(metrics.at("accuracy"))
+               : metrics.contains("cosine") ? fmt::format("{:.5f}", metrics.at("cosine").get<double>())
+                                            : ""});
   context.print(table.text());
   return ExitCode::ok;
 }

@@ -43,7 +43,11 @@ std::string check_augment(const std::string& text) {
 
 void add_training_options(CLI::App& app, TrainingOptions& options) {
   app.option_defaults()->group("Training");
-  add_integer(app, "--epochs", at_least_one, options.epochs, "passes over the training samples");
+  add_choice(app, "--task", {"auto", "classify", "regress", "none"}, options.task, "none: from the teacher alone");
+  add_text(app, "--loss", "LIST", options.loss,
+           "of ce, mse, l1, bce, kl, dkd, relative: 'kl:0.7,ce:0.3', 'mse@hidden'; default by task");
+  add_texts(app, "--output", "NAME", options.outputs, "output that the losses are about; repeatable");
+  add_integer(app, "--epochs", at_least_zero, options.epochs, "passes over the training samples");
   add_integer(app, "--steps", at_least_zero, options.steps, "if above 0, train this many steps instead");
   add_integer(app, "--batch", {1, 1 << 24}, options.batch, "samples a batch");
   add_integer(app, "--accumulate", {1, 1 << 20}, options.accumulate, "batches whose mean gradient makes a step");
@@ -52,21 +56,19 @@ void add_training_options(CLI::App& app, TrainingOptions& options) {
   add_real(app, "--momentum", {0, 1, false, true}, options.momentum, "of sgd; 0: none");
   add_flag(app, "--no-nesterov", options.no_nesterov, "sgd with classical momentum");
   add_choice(app, "--lr-schedule", {"cosine", "step", "constant"}, options.lr_schedule,
-             "cosine: to zero; step: a tenth at half and at three quarters");
+             "cosine to zero; step: /10 twice");
   add_integer(app, "--warmup", at_least_zero, options.warmup, "steps over which the learning rate rises from 0");
   add_real(app, "--weight-decay", at_least_zero, options.weight_decay, "of weights; decoupled for adamw");
   add_real(app, "--label-smoothing", {0, 1, false, true}, options.label_smoothing, "spread over the other classes");
   add_real(app, "--clip-norm", at_least_zero, options.clip_norm, "limit of the norm of all gradients; 0: none");
-  add_real(app, "--ema", {0, 1, false, true}, options.ema,
-           "decay of a moving average of the weights, which is the result; 0: none");
-  add_integer(app, "--early-stop", at_least_zero, options.early_stop,
-              "end after N epochs without a better validation; 0: never");
-  add_text(app, "--augment", "LIST", options.augment, "of flip (left-right) and shift:N (pixels): 'flip,shift:2'")
+  add_real(app, "--ema", {0, 1, false, true}, options.ema, "decay of the weights' average; 0: none");
+  add_integer(app, "--early-stop", at_least_zero, options.early_stop, "epochs without a better validation; 0: never");
+  add_text(app, "--augment", "LIST", options.augment, "flip (left-right), shift:N: 'flip,shift:2'")
       ->check(check_augment, "");
   add_choice(app, "--batch-norm", {"freeze", "train"}, options.batch_norm,
              "BatchNormalization nodes that the file has");
   add_choice(app, "--precision", {"auto", "fp32", "bf16", "fp16"}, options.precision,
-             "auto: bf16 on GPUs that have it, else fp32");
+             "auto: bf16 where the GPU has it");
 }
 
 void check_training(const TrainingOptions& options, const DataOptions& data) {
@@ -77,16 +79,25 @@ void check_training(const TrainingOptions& options, const DataOptions& data) {
 void add_teacher_options(CLI::App& app, TeacherOptions& options) {
   app.option_defaults()->group("Distillation");
   add_real(app, "--temperature", above_zero, options.temperature, "softens teacher and student logits");
-  add_real(app, "--kd-weight", {0, 1}, options.kd_weight, "weight of the teacher's loss; the labels' is 1 minus it");
+  add_real(app, "--kd-weight", {0, 1}, options.kd_weight, "share of the teacher's loss, not the labels'");
+  add_text(app, "--match", "LIST", options.match, "outputs as 'STUDENT:TEACHER,...' where names differ");
+  add_text(app, "--features", "none|auto|LIST", options.features, "values 'STUDENT:TEACHER,...' to make alike");
+  add_choice(app, "--feature-loss", {"fitnet", "attention", "similarity", "relational"}, options.feature_loss,
+             "how they are alike");
+  add_real(app, "--feature-weight", at_least_zero, options.feature_weight, "of the features' loss");
 }
 
 void check_teacher(const TeacherOptions& options, const std::vector<std::string>& words) {
-  for (const auto& word : words)
-    if (options.teacher == word) return;
-  if (!std::filesystem::exists(options.teacher))
-    fail_usage("--teacher: {}: no such file (expected {} or a model file){}", options.teacher, fmt::join(words, ", "),
-               did_you_mean(options.teacher, words));
-  check_exists("--teacher", options.teacher, true);
+  for (const std::string& teacher : options.teachers) {
+    const bool word = std::find(words.begin(), words.end(), teacher) != words.end();
+    if (word && options.teachers.size() > 1 && teacher == "none")
+      fail_usage("--teacher: none cannot be combined with others");
+    if (word) continue;
+    if (!std::filesystem::exists(teacher))
+      fail_usage("--teacher: {}: no such file (expected {} or a model file){}", teacher, fmt::join(words, ", "),
+                 did_you_mean(teacher, words));
+    check_exists("--teacher", teacher, true);
+  }
 }
 
 }  // namespace pare

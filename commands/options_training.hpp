@@ -14,6 +14,9 @@ class App;
 namespace pare {
 
 struct TrainingOptions {
+  std::string task = "auto";         // auto | classify | regress | none
+  std::string loss;                  // "kl:0.7,ce:0.3"; empty: by task
+  std::vector<std::string> outputs;  // that `loss` is about; empty: all, with labels the first
   int64_t epochs = 10;
   int64_t steps = 0;  // > 0: this many steps instead of `epochs`
   int64_t batch = 128;
@@ -36,9 +39,13 @@ struct TrainingOptions {
 
 // The weight of the distillation loss is kd_weight, that of the labels 1 - kd_weight.
 struct TeacherOptions {
-  std::string teacher = "original";  // prune: original | self | FILE | none; distill: FILE | none
+  std::vector<std::string> teachers = {"original"};  // prune: original | self | FILE | none; distill: FILE | none
   double temperature = 2;
   double kd_weight = 0.7;
+  std::string match;                    // "student:teacher,..." outputs; empty: by name, else in order
+  std::string features;                 // none | auto | "a:b,..."; empty: blocks of the same network without labels
+  std::string feature_loss = "fitnet";  // fitnet | attention | similarity | relational
+  double feature_weight = 1;
 };
 
 // Defaults shown in help are the values that `options` holds when it is added.
@@ -47,7 +54,7 @@ void add_training_options(CLI::App& app, TrainingOptions& options);
 // Refuses (exit 2) what only works with validation samples when there are none.
 void check_training(const TrainingOptions& options, const DataOptions& data);
 
-// --temperature, --kd-weight; --teacher itself is the command's.
+// --temperature, --kd-weight, features; --teacher itself is the command's.
 void add_teacher_options(CLI::App& app, TeacherOptions& options);
 
 // Refuses (exit 2) a teacher that is neither one of `words` nor a file.

@@ -37,6 +37,7 @@ struct TrainingRun::Loop {
   std::optional<BestModel> best;
   std::optional<RunLog> log;
   int64_t first_step = 0;
+  std::vector<at::Tensor> reference = {};                      // of the validation samples, where they have no labels
   double accuracy = std::numeric_limits<double>::quiet_NaN();  // of the last validation
   int64_t warned_of = 0;                                       // steps left out
   int64_t shown_step = 0;
@@ -53,6 +54,11 @@ FitConfig TrainingRun::fit_config() const {
   config.precision = precision_;
   config.checkpoint_every = request_.resume.checkpoint_every;
   return config;
+}
+
+int64_t TrainingRun::batch_norm_steps() const {
+  if (request_.training.batch_norm != "train") return 0;
+  return request_.batch_norm_steps > 0 ? request_.batch_norm_steps : steps_;
 }
 
 void TrainingRun::resume(Loop& loop) {
@@ -88,9 +94,9 @@ void TrainingRun::report_progress(Loop& loop, const StepInfo& info) {
   add_number(row, "loss", info.loss);
   row["lr"] = info.learning_rate;
   row["images_per_second"] = std::round(rate);
-  const int64_t skipped = state_.guard.skipped();
+  const int64_t skipped = state_->guard.skipped();
   if (skipped > 0) row["skipped"] = skipped;
-  if (precision_ == "fp16") row["loss_scale"] = state_.guard.scale();
+  if (precision_ == "fp16") row["loss_scale"] = state_->guard.scale();
   loop.log->add(row);
   // With fp16 the search for a scale that fits leaves steps out; there is nothing to warn of.
   if (skipped > loop.warned_of && precision_ != "fp16") {
@@ -100,19 +106,24 @@ void TrainingRun::report_progress(Loop& loop, const StepInfo& info) {
   }
 }
 
-Metrics TrainingRun::validate(Loop& loop, const StepInfo& info) {
+void TrainingRun::validate(Loop& loop, const StepInfo& info, Json& row) {
   const auto exchange = [&] {
-    if (!state_.average) return;
-    state_.average->swap();
+    if (!state_->average) return;
+    state_->average->swap();
     if (loop.parts.weights_replaced) loop.parts.weights_replaced();
   };
   exchange();
-  const Metrics metrics = evaluate_samples(executor_, parameters_, loader_config_.binding, *validation_, request_.data,
-                                           evaluation_batch, device_)
-                              .metrics;
-  if (!loop.parts.complete || loop.parts.complete()) loop.best->offer(metrics.accuracy, info.step);
+  const Evaluation evaluation = evaluate_samples(executor_, parameters_, loader_config_.binding, *validation_,
+                                                 request_.data, evaluation_batch, device_);
+  double score = 0;
+  if (validation_->labelled()) {
+    row["accuracy"] = loop.accuracy = score = evaluation.metrics.accuracy;
+  } else if (const auto fidelity = compare_outputs(evaluation.outputs, loop.reference)) {
+    row["cosine"] = fidelity->cosine;
+    row["snr_db"] = score = fidelity->snr_db;
+  }
+  if (!loop.parts.complete || loop.parts.complete()) loop.best->offer(score, info.step);
   exchange();
-  return metrics;
 }
 
 bool TrainingRun::end_epoch(Loop& loop, const StepInfo& info) {
@@ -120,10 +131,7 @@ bool TrainingRun::end_epoch(Loop& loop, const StepInfo& info) {
   add_number(row, "loss", info.loss);
   row["lr"] = info.learning_rate;
   if (loop.parts.sparsity) row["sparsity"] = loop.parts.sparsity();
-  if (validation_ != nullptr) {
-    loop.accuracy = validate(loop, info).accuracy;
-    row["accuracy"] = loop.accuracy;
-  }
+  if (validation_ != nullptr) validate(loop, info, row);
   loop.log->add(row);
   context_.report.history.push_back(std::move(row));
   loop.shown = Clock::now();
@@ -134,7 +142,7 @@ ExitCode TrainingRun::train(const TrainingParts& parts) {
   install_stop_signals();
   std::filesystem::create_directories(run_dir_);
   Loop loop{
-      parts, Progress(request_.command, steps_, progress_style(context_.quiet, stderr)), state_.tensors(), {}, {}};
+      parts, Progress(request_.command, steps_, progress_style(context_.quiet, stderr)), state_->tensors(), {}, {}};
   for (const Parameter& parameter : parameters_.all())
     loop.tensors.emplace("parameter/" + parameter.name, parameter.tensor);
   loop.tensors.insert(parts.state.begin(), parts.state.end());
@@ -143,29 +151,24 @@ ExitCode TrainingRun::train(const TrainingParts& parts) {
     for (const Parameter& parameter : parameters_.all()) model.emplace("parameter/" + parameter.name, parameter.tensor);
     loop.best.emplace(std::move(model));
     loop.tensors.merge(loop.best->state());
+    if (!validation_->labelled()) loop.reference = reference(*validation_);
   }
   resume(loop);
   loop.log.emplace(run_dir_ + "/log.jsonl", loop.first_step);
   loop.shown_step = loop.first_step;
-  loop.warned_of = state_.guard.skipped();
+  loop.warned_of = state_->guard.skipped();
   FitHooks hooks = parts.hooks;
   hooks.on_progress = [&](const StepInfo& info) { report_progress(loop, info); };
   hooks.on_epoch = [&](const StepInfo& info) { return end_epoch(loop, info); };
   hooks.save = [&](int64_t steps) { save(loop, steps); };
-  const auto runnable = [](const auto& executor, const auto& parameters) -> Runnable {
-    return executor ? Runnable{&*executor, &*parameters} : Runnable{};
-  };
-  const Objective objective(
-      {&executor_, &parameters_}, runnable(teacher_executor_, teacher_parameters_),
-      {request_.training.label_smoothing, request_.teacher.kd_weight, request_.teacher.temperature}, device_,
-      request_.training.batch_norm == "train");
   Loader loader(*train_, loader_config_);
-  const FitEnd end = fit(fit_config(), state_, objective, loader, device_, loop.first_step, hooks, stop_requested);
+  const FitEnd end =
+      fit(fit_config(), *state_, objective(parts), loader, device_, loop.first_step, hooks, stop_requested);
   if (end == FitEnd::stopped) return ExitCode::preempted;
   if (loop.best && loop.best->kept()) {
     loop.best->restore();
-  } else if (state_.average) {
-    state_.average->swap();
+  } else if (state_->average) {
+    state_->average->swap();
     if (parts.weights_replaced) parts.weights_replaced();
   }
   return ExitCode::ok;

@@ -18,27 +18,33 @@ void TrainingRun::write(const std::vector<std::string>& masked, Json lineage, co
   std::vector<WrittenFile> files;
   for (const std::string& path : request_.output.out) files.push_back(save_model(result, path));
   // What is reported is what is on disk: each file is read again, and each must give the same outputs.
-  at::Tensor logits;
-  Metrics metrics;
+  Evaluation first;
   for (const WrittenFile& file : files) {
     const LoadedModel written = load_executable(file.path);
     const Evaluation evaluation = evaluate_samples(written.graph, *final_, request_.data, evaluation_batch, device_);
-    if (logits.defined() && !evaluation.outputs.front().equal(logits))
-      fail_run("{}: gives other outputs than {}", file.path, files.front().path);
-    logits = evaluation.outputs.front();
-    metrics = evaluation.metrics;
-    if (&file != &files.front()) continue;
+    if (&file != &files.front()) {
+      if (!evaluation.outputs.front().equal(first.outputs.front()))
+        fail_run("{}: gives other outputs than {}", file.path, files.front().path);
+      continue;
+    }
+    first = evaluation;
     const GraphCost cost = graph_cost(written.graph);
     context_.report.result = result_json(cost, files);
-    context_.report.layers = layers_json(written.graph, cost);
+    context_.report.layers = layers_json(cost);
   }
   Json& report = context_.report.metrics;
-  report["accuracy"] = metrics.accuracy;
-  if (before != nullptr) {
-    report["accuracy_before"] = before->accuracy;
-    report["accuracy_drop"] = before->accuracy - metrics.accuracy;
+  if (final_->labelled()) {
+    report["accuracy"] = first.metrics.accuracy;
+    if (before != nullptr) {
+      report["accuracy_before"] = before->accuracy;
+      report["accuracy_drop"] = before->accuracy - first.metrics.accuracy;
+    }
+    report["loss"] = first.metrics.loss;
+  } else if (const auto fidelity = compare_outputs(first.outputs, reference(*final_))) {
+    report["cosine"] = fidelity->cosine;
+    report["snr_db"] = fidelity->snr_db;
+    if (fidelity->agreement) report["agreement"] = *fidelity->agreement;
   }
-  report["loss"] = metrics.loss;
   if (files.size() == 1)
     report["bytes_ratio"] = static_cast<double>(files[0].bytes) / static_cast<double>(student_.model.file_bytes);
 }
@@ -46,6 +52,9 @@ void TrainingRun::write(const std::vector<std::string>& masked, Json lineage, co
 void TrainingRun::finish() {
   std::error_code ignored;
   std::filesystem::remove(run_dir_ + "/checkpoint.h5", ignored);
+  // What a killed run was writing.
+  for (const auto& entry : std::filesystem::directory_iterator(run_dir_, ignored))
+    if (entry.path().filename().string().starts_with("checkpoint.h5.tmp-")) std::filesystem::remove(entry, ignored);
   if (!owns_run_dir_) return;
   std::filesystem::remove(run_dir_ + "/log.jsonl", ignored);
   std::filesystem::remove(run_dir_, ignored);

@@ -2,10 +2,14 @@
 // and the writing and re-reading of the result.
 #pragma once
 
+#include <memory>
+
 #include "commands/engine_run.hpp"
 #include "commands/options_output.hpp"
 #include "commands/options_training.hpp"
 #include "src/train/best_model.hpp"
+#include "src/train/feature_pairs.hpp"
+#include "src/train/fidelity.hpp"
 #include "src/train/objective.hpp"
 
 namespace pare {
@@ -18,15 +22,19 @@ struct TrainingRequest {
   const ComputeOptions& compute;
   const ResumeOptions& resume;
   const ModelOutputOptions& output;
+  int64_t batch_norm_steps = 0;  // statistics are trained in the first so many steps; 0: in all of them
 };
 
 // What a command adds to the training. Everything may be empty.
 struct TrainingParts {
   FitHooks hooks;  // on_epoch, on_progress and save are the run's own
   std::map<std::string, at::Tensor>
-      state;                               // tensors of the hooks that belong to the model (masks) and into checkpoints
-  std::function<double()> sparsity;        // enters the history
-  std::function<bool()> complete;          // whether the present model may be the result (its goal is reached)
+      state;                         // tensors of the hooks that belong to the model (masks) and into checkpoints
+  std::function<double()> sparsity;  // enters the history
+  std::function<bool()> complete;    // whether the present model may be the result (its goal is reached)
+  // Steps whose gradients are scored: without labels the loss then has a part that is not zero where the model equals
+  // its teacher.
+  std::function<bool(int64_t step)> scored;
   std::function<void()> weights_replaced;  // weights came from a moving average: what must hold of them is made so
 };
 
@@ -39,14 +47,26 @@ class TrainingRun {
 
   const LoadedModel& student() const { return student_; }
   Parameters& parameters() { return parameters_; }
-  Optimizer& optimizer() { return state_.optimizer; }
+  Optimizer& optimizer() { return state_->optimizer; }
   int64_t steps() const { return steps_; }
   at::Device device() const { return device_; }
   // What training will take beside the program and the data, about: activations and their gradients of one batch,
   // weights with gradients and moments.
   int64_t estimated_bytes() const;
 
-  // Metrics of the model as it was given, on the data of the final measurement.
+  // The plan that trains; it reads parameters().
+  const Executor& executor() const { return executor_; }
+  // The data of the final measurement.
+  const Dataset& final_samples() const { return *final_; }
+
+  // Outputs and metrics of a model on the data of the final measurement.
+  Evaluation measure(const Graph& graph) const;
+
+  // What is learned from, as rows (what, value) of a plan for people, and for the report.
+  std::vector<std::pair<std::string, std::string>> plan_rows() const;
+  Json plan_json() const;
+
+  // Metrics of the model as it was given, on the data of the final measurement. No samples where there are no labels.
   Metrics measure_before() const;
 
   // Trains, and leaves the model that is the result in parameters(): the best on the validation samples where there are
@@ -65,13 +85,30 @@ class TrainingRun {
   struct Loop;
 
   FitConfig fit_config() const;
+  int64_t batch_norm_steps() const;
   void resume(Loop& loop);
   void save(const Loop& loop, int64_t steps) const;
   void report_progress(Loop& loop, const StepInfo& info);
   bool end_epoch(Loop& loop, const StepInfo& info);
-  Metrics validate(Loop& loop, const StepInfo& info);
+  void validate(Loop& loop, const StepInfo& info, Json& row);
   Json run_settings() const;
-  void open_teacher();
+  void open_teachers();
+  void plan_outputs();
+  void plan_features();
+  size_t teacher_output(const Graph& teacher, size_t output) const;
+  Objective objective(const TrainingParts& parts) const;
+  // What outputs are compared with where there are no labels: targets of the data for a regression, else the outputs of
+  // the first teacher; empty without.
+  std::vector<at::Tensor> reference(const Dataset& dataset) const;
+
+  // A model to learn from: its graph as it runs, with the outputs that the student wants.
+  struct TeacherModel {
+    LoadedModel loaded;
+    Graph inference;
+    Graph graph;
+    std::optional<Executor> executor;
+    std::optional<Parameters> parameters;
+  };
 
   TrainingRequest request_;
   LoadedModel student_;
@@ -80,14 +117,18 @@ class TrainingRun {
   Executor executor_;
   Parameters parameters_;
   std::string precision_;
-  TrainingState state_;
-  std::optional<LoadedModel> teacher_model_;
-  std::optional<Executor> teacher_executor_;
-  std::optional<Parameters> teacher_parameters_;
   DatasetPtr train_;
   DatasetPtr validation_;  // measured after each epoch; may be null
   DatasetPtr final_;       // measured at the end
   LoaderConfig loader_config_;
+  std::vector<TeacherModel> teachers_;
+  LossPlan loss_plan_;
+  std::vector<size_t> taught_;  // outputs that the teacher gives
+  std::vector<NamedPair> feature_pairs_;
+  std::vector<at::Tensor> adapters_;          // by pair; undefined where none is needed
+  std::optional<Executor> feature_executor_;  // of the student with the features as further outputs
+  std::unique_ptr<Teacher> teacher_;          // null without
+  std::optional<TrainingState> state_;        // after the adapters, which train along
   int64_t steps_ = 0;
   std::string run_dir_;
   bool owns_run_dir_ = false;

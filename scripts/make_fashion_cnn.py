@@ -22,48 +22,67 @@ def kaiming(rng, shape):
     return (rng.standard_normal(shape) * np.sqrt(2.0 / fan_in)).astype(np.float32)
 
 
-def build(seed):
-    rng = np.random.Generator(np.random.PCG64(seed))
-    nodes, weights = [], []
+class Builder:
+    """An ONNX model in the making: one input `image` [N,1,28,28], nodes and seeded weights in the order in which they are added."""
 
-    def weight(name, array):
-        weights.append(numpy_helper.from_array(np.ascontiguousarray(array, dtype=np.float32), name))
+    def __init__(self, seed):
+        self.rng = np.random.Generator(np.random.PCG64(seed))
+        self.nodes, self.weights = [], []
+
+    def weight(self, name, array):
+        self.weights.append(numpy_helper.from_array(np.ascontiguousarray(array, dtype=np.float32), name))
         return name
 
-    def add(op, name, inputs, output=None, **attributes):
+    def add(self, op, name, inputs, output=None, **attributes):
         output = output or f"{name}.out"
-        nodes.append(helper.make_node(op, inputs, [output], name=name, **attributes))
+        self.nodes.append(helper.make_node(op, inputs, [output], name=name, **attributes))
         return output
 
+    def convolution(self, name, x, fan_in, fan_out, size=3, stride=1, pad=None, bias=False):
+        inputs = [x, self.weight(f"{name}.weight", kaiming(self.rng, (fan_out, fan_in, size, size)))]
+        if bias:
+            inputs.append(self.weight(f"{name}.bias", np.zeros(fan_out)))
+        return self.add("Conv", name, inputs, kernel_shape=[size] * 2, pads=[size // 2 if pad is None else pad] * 4, strides=[stride] * 2)
+
+    def normalization(self, name, x, channels):
+        parts = (("scale", np.ones), ("bias", np.zeros), ("mean", np.zeros), ("var", np.ones))
+        inputs = [x, *(self.weight(f"{name}.{part}", make(channels)) for part, make in parts)]
+        return self.add("BatchNormalization", name, inputs, epsilon=1e-5, momentum=0.9)
+
+    def dense(self, name, x, fan_in, fan_out, output=None, last=False):
+        """`last`: no Relu follows."""
+        weight = kaiming(self.rng, (fan_out, fan_in))
+        if last:
+            weight = weight / np.float32(np.sqrt(2.0))
+        inputs = [x, self.weight(f"{name}.weight", weight), self.weight(f"{name}.bias", np.zeros(fan_out))]
+        return self.add("Gemm", name, inputs, output, transB=1)
+
+    def model(self, name):
+        graph = helper.make_graph(
+            self.nodes,
+            name,
+            [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", 1, 28, 28])],
+            [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", CLASSES])],
+            initializer=self.weights,
+        )
+        model = helper.make_model(graph, producer_name="pare", opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+
+def build(seed):
+    net = Builder(seed)
     x = "image"
     for i, (fan_in, fan_out) in enumerate(zip(CHANNELS, CHANNELS[1:]), start=1):
-        kernel = weight(f"conv{i}.weight", kaiming(rng, (fan_out, fan_in, 3, 3)))
-        x = add("Conv", f"conv{i}", [x, kernel], kernel_shape=[3, 3], pads=[1, 1, 1, 1], strides=[1, 1])
-        statistics = [
-            weight(f"bn{i}.scale", np.ones(fan_out)),
-            weight(f"bn{i}.bias", np.zeros(fan_out)),
-            weight(f"bn{i}.mean", np.zeros(fan_out)),
-            weight(f"bn{i}.var", np.ones(fan_out)),
-        ]
-        x = add("BatchNormalization", f"bn{i}", [x, *statistics], epsilon=1e-5, momentum=0.9)
-        x = add("Relu", f"relu{i}", [x])
+        x = net.convolution(f"conv{i}", x, fan_in, fan_out)
+        x = net.normalization(f"bn{i}", x, fan_out)
+        x = net.add("Relu", f"relu{i}", [x])
         if i in POOL_AFTER:
-            x = add("MaxPool", f"pool{i}", [x], kernel_shape=[2, 2], strides=[2, 2])
-    x = add("GlobalAveragePool", "average", [x])
-    x = add("Flatten", "flatten", [x], axis=1)
-    head = kaiming(rng, (CLASSES, CHANNELS[-1])) / np.float32(np.sqrt(2.0))  # no Relu follows
-    add("Gemm", "classifier", [x, weight("classifier.weight", head), weight("classifier.bias", np.zeros(CLASSES))], "logits", transB=1)
-
-    graph = helper.make_graph(
-        nodes,
-        "fashion-cnn",
-        [helper.make_tensor_value_info("image", TensorProto.FLOAT, ["N", CHANNELS[0], 28, 28])],
-        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["N", CLASSES])],
-        initializer=weights,
-    )
-    model = helper.make_model(graph, producer_name="pare", opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    onnx.checker.check_model(model, full_check=True)
-    return model
+            x = net.add("MaxPool", f"pool{i}", [x], kernel_shape=[2, 2], strides=[2, 2])
+    x = net.add("GlobalAveragePool", "average", [x])
+    x = net.add("Flatten", "flatten", [x], axis=1)
+    net.dense("classifier", x, CHANNELS[-1], CLASSES, "logits", last=True)
+    return net.model("fashion-cnn")
 
 
 def main():

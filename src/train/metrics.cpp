@@ -65,21 +65,30 @@ at::Tensor rows_of(const at::Tensor& output, const Batch& batch, size_t number) 
 
 }  // namespace
 
-std::vector<at::Tensor> predict(const Executor& executor, const Parameters& parameters, Loader& loader,
-                                at::Device device) {
+std::vector<at::Tensor> predict(const Forward& forward, Loader& loader) {
   const c10::AutoGradMode no_grad(false);
   std::vector<std::vector<at::Tensor>> batches;  // by output
   loader.start(0);
   while (const Batch* batch = loader.next()) {
-    const std::vector<at::Tensor> inputs = inputs_of(*batch, device);
-    const std::vector<at::Tensor> outputs = executor.run(parameters, inputs, false);
+    const std::vector<at::Tensor> outputs = forward(*batch);
     batches.resize(outputs.size());
-    for (size_t i = 0; i < outputs.size(); ++i)
+    for (size_t i = 0; i < outputs.size(); ++i) {
       batches[i].push_back(rows_of(outputs[i], *batch, i).to(at::kCPU).contiguous());
+      const auto first = batches[i].front().sizes().slice(1), last = batches[i].back().sizes().slice(1);
+      if (first != last)
+        fail_input("output {} has another shape for another sample (got {}, expected {})", i, shape_text(last.vec()),
+                   shape_text(first.vec()));
+    }
   }
   std::vector<at::Tensor> whole;
   for (const auto& parts : batches) whole.push_back(at::cat(parts));
   return whole;
+}
+
+std::vector<at::Tensor> predict(const Executor& executor, const Parameters& parameters, Loader& loader,
+                                at::Device device) {
+  const auto forward = [&](const Batch& batch) { return executor.run(parameters, inputs_of(batch, device), false); };
+  return predict(forward, loader);
 }
 
 Metrics measure(const at::Tensor& logits, const at::Tensor& labels) {

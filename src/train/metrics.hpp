@@ -1,6 +1,8 @@
 // How well a model does on a data set.
 #pragma once
 
+#include <functional>
+
 #include "src/data/loader.hpp"
 #include "src/exec/executor.hpp"
 
@@ -21,9 +23,13 @@ std::vector<at::Tensor> targets_of(const Batch& batch, at::Device device);
 // A batch's labels on the device; undefined when there are none.
 at::Tensor labels_of(const Batch& batch, at::Device device);
 
+// The outputs of a model for a batch, on any device.
+using Forward = std::function<std::vector<at::Tensor>(const Batch&)>;
+
 // Every output for every sample in the loader's order, concatenated over the batches on the CPU. No gradients. An
 // output whose first dimension is not the batch's is taken as a whole for the only sample of its batch. Throws (exit 3)
-// for such an output of a larger batch.
+// for such an output of a larger batch, and when the outputs of two batches cannot be put together.
+std::vector<at::Tensor> predict(const Forward& forward, Loader& loader);
 std::vector<at::Tensor> predict(const Executor& executor, const Parameters& parameters, Loader& loader,
                                 at::Device device);
 

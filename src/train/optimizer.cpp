@@ -1,5 +1,6 @@
 #include "src/train/optimizer.hpp"
 
+#include <ATen/TensorOperators.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
 #include <ATen/ops/rsub.h>
@@ -9,11 +10,12 @@
 
 namespace pare {
 
-Optimizer::Optimizer(const Parameters& parameters, OptimizerConfig config) : config_(std::move(config)), groups_(2) {
+Optimizer::Optimizer(const Parameters& parameters, OptimizerConfig config) : config_(std::move(config)), groups_(3) {
   groups_[0].weight_decay = config_.weight_decay;
+  groups_[2].logarithmic = true;
   for (const Parameter& parameter : parameters.all())
-    if (parameter.role == Role::weight || parameter.role == Role::offset)
-      add(groups_[parameter.role == Role::weight ? 0 : 1], parameter);
+    if (parameter.role == Role::weight || parameter.role == Role::offset || parameter.role == Role::step)
+      add(groups_[parameter.role == Role::weight ? 0 : parameter.role == Role::offset ? 1 : 2], parameter);
 }
 
 void Optimizer::add(Group& group, const Parameter& parameter) {
@@ -41,11 +43,16 @@ void Optimizer::step(double learning_rate, const at::Tensor& found_inf) {
   if (found_inf.defined()) skip = found_inf;
   for (Group& group : groups_) {
     // Leaves that this batch did not reach have no gradient and stay as they are.
-    std::vector<at::Tensor> leaves, gradients, first, second, counts;
+    std::vector<at::Tensor> leaves, gradients, first, second, counts, steps;
     for (size_t i = 0; i < group.leaves.size(); ++i) {
       if (!group.leaves[i].grad().defined()) continue;
       leaves.push_back(group.leaves[i]);
       gradients.push_back(group.leaves[i].grad());
+      if (group.logarithmic) {  // the kernel moves the logarithm away from 0, which the step is then multiplied with
+        steps.push_back(group.leaves[i]);
+        leaves.back() = at::zeros_like(steps.back());
+        gradients.back() = gradients.back() * steps.back();
+      }
       if (!group.first.empty()) first.push_back(group.first[i]);
       if (config_.kind != "adamw") continue;
       second.push_back(group.second[i]);
@@ -59,6 +66,7 @@ void Optimizer::step(double learning_rate, const at::Tensor& found_inf) {
     else
       at::_fused_sgd_(leaves, gradients, first, group.weight_decay, config_.momentum, learning_rate, 0.0,
                       config_.nesterov && config_.momentum > 0, false, false, {}, skip);
+    for (size_t i = 0; i < steps.size(); ++i) steps[i].mul_(leaves[i].exp_());
   }
 }
 

@@ -1,4 +1,6 @@
-// SGD and AdamW on ATen's fused kernels, with their state open to masks and checkpoints.
+// SGD and AdamW on ATen's fused kernels, with their state open to masks and checkpoints. Steps of fake quantization are
+// trained by their logarithm (Jain et al., Trained Quantization Thresholds, 2020): they stay positive, and a learning
+// rate means the same change for each, whatever its size.
 #pragma once
 
 #include <memory>
@@ -9,7 +11,7 @@ namespace pare {
 
 struct OptimizerConfig {
   std::string kind = "adamw";  // adamw (Loshchilov & Hutter 2019; betas 0.9, 0.999) | sgd
-  double weight_decay = 0;     // of weights; offsets are never decayed
+  double weight_decay = 0;     // of weights; offsets and steps are never decayed
   double momentum = 0.9;       // of sgd; 0: none
   bool nesterov = true;        // of sgd with momentum
 };
@@ -41,6 +43,7 @@ class Optimizer {
   struct Group {
     double weight_decay = 0;
     std::vector<at::Tensor> leaves, first, second, counts;
+    bool logarithmic = false;  // leaves are positive, and their logarithms are what is trained
   };
 
   void add(Group& group, const Parameter& parameter);

@@ -38,6 +38,13 @@ class Bright : public Dataset {
   std::vector<Field> fields_{{"x", DType::float32, {2, 6, 6}}};
 };
 
+ObjectiveConfig labels_alone(bool train_batch_norm) {
+  ObjectiveConfig config;
+  config.terms = {{LossKind::ce, 0, 1}};
+  if (!train_batch_norm) config.batch_norm_steps = 0;
+  return config;
+}
+
 struct Run {
   Graph graph = test::small_cnn();
   Executor executor{graph};
@@ -74,7 +81,7 @@ struct Run {
       return !hooks.on_epoch || hooks.on_epoch(info);
     };
     all.save = [&](int64_t step) { saved.push_back(step); };
-    const Objective objective({&executor, &parameters}, {}, {}, at::kCPU, true);
+    const Objective objective({&executor, &parameters}, nullptr, labels_alone(true), at::kCPU);
     return fit(config, state, objective, loader, at::kCPU, first, all, [&] { return done >= stop_after; });
   }
 
@@ -170,8 +177,8 @@ TEST_CASE("fit: the mean gradient of two batches is that of one twice as large")
   // Without batch statistics, which depend on the batch.
   Run whole({"sgd", 0}), halves({"sgd", 0});
   halves.config.accumulate = 2;
-  const Objective frozen_whole({&whole.executor, &whole.parameters}, {}, {}, at::kCPU, false);
-  const Objective frozen_halves({&halves.executor, &halves.parameters}, {}, {}, at::kCPU, false);
+  const Objective frozen_whole({&whole.executor, &whole.parameters}, nullptr, labels_alone(false), at::kCPU);
+  const Objective frozen_halves({&halves.executor, &halves.parameters}, nullptr, labels_alone(false), at::kCPU);
   LoaderConfig loader_config;
   loader_config.batch = 16;
   Loader large(whole.data, loader_config);
@@ -216,7 +223,7 @@ TEST_CASE("fit: on_epoch can end the training") {
   CHECK(run.saved == std::vector<int64_t>{4});
 }
 
-TEST_CASE("fit: loss scaling leaves overflowing steps out and halves the scale; hooks see unscaled gradients") {
+TEST_CASE("fit: loss scaling leaves overflowing steps out and halves the scale, hooks see unscaled gradients") {
   Run scaled({"sgd", 0}, 0, LossScaling::dynamic), plain({"sgd", 0});
   const auto first_gradient = [](Run& run, at::Tensor& gradient) {
     run.hooks.after_backward = [&](const StepInfo& info) {
