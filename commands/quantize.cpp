@@ -3,19 +3,58 @@
 #include <CLI/App.hpp>
 
 #include "commands/option_kinds.hpp"
+#include "compress/observers.hpp"
 #include "compress/weight_encoding.hpp"
+#include "src/core/error.hpp"
 
 namespace pare {
 
-// Null in executables that do not link quantize_weights_run.cpp.
+// Null in executables that do not link quantize_run.cpp, or quantize_weights_run.cpp.
+[[gnu::weak]] ExitCode run_quantize(const QuantizeOptions& options, RunContext& context);
 [[gnu::weak]] ExitCode run_quantize_weights(const QuantizeOptions& options, RunContext& context);
 
 namespace {
 
+// The options that depend on others.
+void resolve(QuantizeOptions& options) {
+  if (options.activations.empty())
+    options.activations = options.data.data.empty() ? "none" : options.profile == "tensorrt" ? "int8" : "uint8";
+  if (options.granularity.empty()) options.granularity = options.activations == "none" ? "block:32" : "channel";
+}
+
+bool needs_samples(const QuantizeOptions& options) {
+  return options.activations != "none" && options.activations != "dynamic";
+}
+
 void check(const QuantizeOptions& options) {
   check_exists("MODEL", options.model, true);
-  if (!options.granularity.empty()) Granularity::parse(options.granularity);
+  const Granularity granularity = Granularity::parse(options.granularity);
+  const Calibration calibration = Calibration::parse(options.calibration);
+  check_data_options(options.data);
   check_model_outputs(options.output);
+  const std::string& activations = options.activations;
+  if (!needs_samples(options)) {
+    if (activations == "dynamic" && (granularity.kind == Granularity::Kind::block || options.weights != "int8"))
+      fail_usage("--activations dynamic: multiplies int8 weights with a scale a channel or tensor");
+    if (!options.data.data.empty()) fail_usage("--data: --activations {} needs no samples; leave it out", activations);
+    if (calibration.method != CalibrationMethod::minmax && calibration.method != CalibrationMethod::mse)
+      fail_usage("--calibration {}: weights alone have minmax or mse", options.calibration);
+    return;
+  }
+  if (options.data.data.empty())
+    fail_usage("--activations {}: needs samples to calibrate with; give --data, or --activations none", activations);
+  if (granularity.kind == Granularity::Kind::block)
+    fail_usage(
+        "--granularity {}: no runtime multiplies blocks with quantized activations; use channel or tensor, or "
+        "--activations none",
+        options.granularity);
+  if (options.profile == "tensorrt" && activations != "int8")
+    fail_usage("--activations {}: TensorRT takes int8 with zero point 0 alone; use int8, or --profile ort",
+               activations);
+  if (options.profile == "ort" && activations == "int8")
+    fail_usage(
+        "--activations int8: ONNX Runtime's integer kernels want uint8 and everything around int8 falls to float; "
+        "use uint8, or --profile tensorrt");
 }
 
 std::vector<std::string> models_of(const QuantizeOptions& options) {
@@ -27,12 +66,18 @@ std::vector<std::string> models_of(const QuantizeOptions& options) {
 void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
   app.option_defaults()->group("Quantization");
   add_choice(app, "--weights", {"int8", "int4", "int3", "int2"}, options.weights,
-             "type of the weights; int3 and int2 are written as int4 codes");
-  add_choice(app, "--activations", {"none"}, options.activations, "none: weights alone, without data");
+             "type of the weights; below int8 with activations they are written as int8 codes, else as int4");
+  add_choice(app, "--activations", {"uint8", "int8", "int4", "int3", "int2", "dynamic", "none"}, options.activations,
+             "none and dynamic (at run time) need no data [uint8 with --data, int8 for tensorrt, else none]");
   add_text(app, "--granularity", "tensor|channel|block:N", options.granularity,
-           "weights that share a scale; blocks are along K of matrix products [block:32]");
-  add_choice(app, "--calibration", {"minmax", "mse"}, options.calibration,
-             "scales from the largest magnitude, or with the least squared error");
+           "weights that share a scale; blocks along K for weights alone [channel; block:32 for weights alone]");
+  add_text(app, "--calibration", "minmax|percentile:P|entropy|mse", options.calibration,
+           "how the range of activations is found; weights alone: minmax or mse");
+  add_flag(app, "--symmetric", options.symmetric, "activations around their middle code, or from zero");
+  add_choice(app, "--profile", {"ort", "tensorrt"}, options.profile,
+             "where Q/DQ lie: for ONNX Runtime's integer kernels, or TensorRT's (slow in ONNX Runtime)");
+  add_choice(app, "--target", {"vnni", "avx2"}, options.target, "avx2: 7-bit weights, for x86 without VNNI");
+  add_integer(app, "--batch", {1, 1 << 24}, options.batch, "samples at once");
   add_texts(app, "--include", "GLOB", options.include, "quantize only tensors or nodes of this name; repeatable");
   add_texts(app, "--exclude", "GLOB", options.exclude, "leave tensors or nodes of this name float; repeatable");
 }
@@ -41,8 +86,11 @@ void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
 
 CommandLine add_quantize(CLI::App& app) {
   auto options = std::make_shared<QuantizeOptions>();
+  options->data.split = "train";
+  options->data.limit = 512;
   add_argument(app, "MODEL", options->model, "an .onnx or .h5 file");
   add_quantization_options(app, *options);
+  add_data_options(app, options->data, DataUse::evaluation);
   add_model_output_options(app, options->output);
   add_compute_options(app, options->compute);
   add_report_options(app, options->report);
@@ -56,9 +104,15 @@ CommandLine add_quantize(CLI::App& app) {
   line.measurable = [options] {
     auto names = joined({measurable_of_model(), measurable_of_result(), measurable_sizes(options->output.out)});
     if (options->output.out.size() == 1) names.push_back("metrics.bytes_ratio");
-    return names;
+    if (!needs_samples(*options)) return names;
+    return joined({names,
+                   {"metrics.cosine", "metrics.snr_db", "metrics.accuracy", "metrics.accuracy_before",
+                    "metrics.accuracy_drop", "metrics.loss"}});
   };
+  line.run = linked(run_quantize, options);
   line.choose = [options](CommandLine& chosen) {
+    resolve(*options);
+    if (needs_samples(*options)) return;
     chosen.run = linked(run_quantize_weights, options);
     chosen.sibling = Sibling::hdf5;
   };

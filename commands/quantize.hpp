@@ -2,26 +2,36 @@
 #pragma once
 
 #include "commands/command.hpp"
+#include "commands/options_data.hpp"
 #include "commands/options_output.hpp"
 
 namespace pare {
 
-// Metrics: bytes_ratio with a single output.
+// Metrics: bytes_ratio with a single output; with samples cosine and snr_db of the outputs against the input's; with
+// labels accuracy, accuracy_before, accuracy_drop, loss.
 struct QuantizeOptions {
   std::string model;
-  std::string weights = "int8";      // int8 | int4 | int3 | int2
-  std::string activations = "none";  // none
-  std::string granularity;           // tensor | channel | block:N; empty: block:32
-  std::string calibration = "mse";   // of weights: minmax | mse
+  std::string weights = "int8";  // int8 | int4 | int3 | int2
+  std::string
+      activations;  // uint8 | int8 | int4 | int3 | int2 | dynamic | none; empty: by profile with data, else none
+  std::string granularity;           // tensor | channel | block:N; empty: channel with activations, else block:32
+  std::string calibration = "mse";   // minmax | percentile:P | entropy | mse
+  bool symmetric = false;            // activations
+  std::string profile = "ort";       // ort | tensorrt
+  std::string target = "vnni";       // vnni | avx2
   std::vector<std::string> include;  // globs over tensor or node names; empty: all that can be quantized
   std::vector<std::string> exclude;
+  int64_t batch = 32;
+  DataOptions data;
   ComputeOptions compute;
   ModelOutputOptions output;
   ReportOptions report;
 };
 
 CommandLine add_quantize(CLI::App& app);
-// Weights alone, without data and without LibTorch.
+// Weights alone, or activations that are quantized at run time: without data and without LibTorch.
 ExitCode run_quantize_weights(const QuantizeOptions& options, RunContext& context);
+// Weights and activations, with samples.
+ExitCode run_quantize(const QuantizeOptions& options, RunContext& context);
 
 }  // namespace pare

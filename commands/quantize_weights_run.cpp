@@ -2,7 +2,7 @@
 #include "commands/quantize.hpp"
 #include "commands/quantize_output.hpp"
 #include "compress/selection.hpp"
-#include "compress/weight_only.hpp"
+#include "compress/weight_dynamic.hpp"
 #include "src/core/table.hpp"
 #include "src/core/threads.hpp"
 
@@ -12,13 +12,23 @@ namespace {
 WeightOnlyConfig config_of(const QuantizeOptions& options, const Graph& graph) {
   WeightOnlyConfig config;
   config.bits = options.weights[3] - '0';
-  config.granularity = Granularity::parse(options.granularity.empty() ? "block:32" : options.granularity);
+  config.granularity = Granularity::parse(options.granularity);
   config.search = options.calibration == "mse" ? ScaleSearch::mse : ScaleSearch::absmax;
   if (!options.include.empty() || !options.exclude.empty())
     config.selected = [names = select_tensors(graph, options.include, options.exclude)](const std::string& name) {
       return names.contains(name);
     };
   return config;
+}
+
+WeightOnlyResult quantize(Graph& graph, const QuantizeOptions& options) {
+  const WeightOnlyConfig config = config_of(options, graph);
+  if (options.activations != "dynamic") return quantize_weights_only(graph, config);
+  DynamicConfig dynamic;
+  dynamic.bits = options.target == "avx2" ? 7 : 8;
+  dynamic.per_channel = config.granularity.kind == Granularity::Kind::channel;
+  dynamic.selected = config.selected;
+  return quantize_dynamically(graph, dynamic);
 }
 
 Json layers_of(const WeightOnlyResult& result) {
@@ -58,9 +68,9 @@ ExitCode run_quantize_weights(const QuantizeOptions& options, RunContext& contex
   const Model model = load_model(options.model);
   Graph graph = with_context(options.model, [&] { return read_graph(model.onnx); });
   context.report.model = model_json(model, graph);
-  const WeightOnlyConfig config = config_of(options, graph);
-  context.report.settings["granularity"] = options.granularity.empty() ? "block:32" : options.granularity;
-  const WeightOnlyResult result = with_context(options.model, [&] { return quantize_weights_only(graph, config); });
+  context.report.settings["granularity"] = options.granularity;
+  context.report.settings["activations"] = options.activations;
+  const WeightOnlyResult result = with_context(options.model, [&] { return quantize(graph, options); });
   for (const KeptWeight& kept : result.kept) context.warn(fmt::format("'{}' stays float: {}", kept.name, kept.reason));
   context.report.layers = layers_of(result);
   if (options.output.dry_run) {

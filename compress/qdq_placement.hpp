@@ -32,23 +32,36 @@ struct QuantLayer {
   ValueId bias = no_value;    // constant, of the node or of the Add behind a MatMul; no_value: none
 };
 
-struct Placement {
+struct QuantPlacement {
   std::vector<QuantPlace> places;  // in the order of the nodes; inputs first
   std::vector<QuantLayer> layers;  // likewise
+  // Constants that are added to, or multiplied with, a quantized value: they are written as integers of the
+  // activations' type, per tensor. Each has one reader.
+  std::vector<ValueId> constants;
 
   const QuantPlace* find(ValueId value) const;
 };
 
-// The rules of ONNX Runtime's CPU provider, measured:
+// Whether the node's results are numbers of its input 0 in other places or some of them: MaxPool, Reshape, Transpose...
+bool moves_values(const Node& node);
+
+// ort:      the rules of ONNX Runtime's CPU provider, measured
 //   - Conv, Gemm and MatMul read quantized inputs and weights, and are followed by one place behind their
 //     BatchNormalization, bias Add and Relu or Clip; a last Gemm or MatMul has none.
-//   - Add, Mul, Concat, GlobalAveragePool, AveragePool, Sigmoid and LeakyRelu are quantized where everything they read
-//     is; operators that only move values take their input's place along.
-//   - What Softmax reads is not quantized; operators without an integer kernel stay float.
+//   - Add, Mul, Concat, GlobalAveragePool, AveragePool, Sigmoid and LeakyRelu are quantized where everything computed
+//     that they read is; operators that only move values take their input's place along.
+//   - What Softmax reads is not quantized; operators without an integer kernel stay float, and so do the sums and
+//     products inside of Gelu and the like.
 //   - Weights have a scale per output channel: Conv axis 0, Gemm the output's axis, MatMul the last.
+// tensorrt: from its documentation
+//   - Places lie in front of Conv, ConvTranspose, Gemm and MatMul, none behind them, and in front of the input of an
+//     Add that no such layer computes, so that the Add fuses with the layer that computes the other.
+enum class QuantProfile { ort, tensorrt };
+
 // `selected`: whether the weight of that name is quantized; a layer whose weight is not stays float as a whole. Layers
 // with weights used by other nodes, too, stay float. The graph may hold BatchNormalization behind Conv: it counts as
 // part of it, since it is folded before the file is written.
-Placement place_quantization(const Graph& graph, const std::function<bool(const std::string& weight)>& selected);
+QuantPlacement place_quantization(const Graph& graph, const std::function<bool(const std::string& weight)>& selected,
+                                  QuantProfile profile = QuantProfile::ort);
 
 }  // namespace pare

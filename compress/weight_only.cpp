@@ -116,16 +116,18 @@ class Quantizer {
       for (float& value : values) value *= form.factor;
     const kernels::CodeRange range = bits == 8 ? symmetric_codes(8) : signed_codes(bits);
     const Node& first = graph_.nodes[uses.front().node];
-    QuantizedWeight done{name, first.name, first.op, "", shape, bits, 0, elements, elements * bits + scale_bits, {}};
+    QuantizedWeight done{name, first.name, first.op, "", "", shape, bits, 0, elements, elements * bits + scale_bits,
+                         {}};
     done.encoded = config_.rounding ? config_.rounding({first, name, values, groups, range})
                                     : encode_nearest(values, groups, range, config_.search);
     done.snr_db = snr_db(values, done.encoded.decoded());
-    done.codes = rewire(id, uses, form, done.encoded);
+    rewire(id, uses, form, done);
     result_.weights.push_back(std::move(done));
   }
 
-  // Puts the codes, their scale and the DequantizeLinear into the graph; returns the name of the codes.
-  std::string rewire(ValueId id, const std::vector<Use>& uses, const Form& form, const EncodedWeight& encoded) {
+  // Puts the codes, their scale and the DequantizeLinear into the graph.
+  void rewire(ValueId id, const std::vector<Use>& uses, const Form& form, QuantizedWeight& done) {
+    const EncodedWeight& encoded = done.encoded;
     const std::string name = graph_.value(id).name;
     const ValueId codes = add_constant_value(graph_, name + "_codes", codes_tensor(encoded, true));
     const ValueId scale = add_constant_value(graph_, name + "_scale", scale_tensor(encoded));
@@ -158,7 +160,8 @@ class Quantizer {
         if (form.kind == Form::Kind::matrix) products_.push_back(node.outputs[0]);
       }
     }
-    return graph_.value(codes).name;
+    done.codes = graph_.value(codes).name;
+    done.scale = graph_.value(scale).name;
   }
 
   // ONNX Runtime 1.32 fuses a Relu or Clip into the product before it looks for integer weights, and then dequantizes
@@ -190,10 +193,6 @@ class Quantizer {
   WeightOnlyResult result_;
 };
 
-const Tensor* constant_of(const Graph& graph, ValueId id) {
-  return id != no_value && graph.value(id).constant ? &*graph.value(id).constant : nullptr;
-}
-
 }  // namespace
 
 WeightOnlyResult quantize_weights_only(Graph& graph, const WeightOnlyConfig& config) {
@@ -202,24 +201,19 @@ WeightOnlyResult quantize_weights_only(Graph& graph, const WeightOnlyConfig& con
 
 void check_weights(const Graph& graph, const WeightOnlyResult& result) {
   const auto consumers = consumers_of(graph);
-  const auto equal = [](const Tensor& a, const Tensor& b) {
-    return a.dtype == b.dtype && a.shape == b.shape && a.data.text() == b.data.text();
+  const auto check = [&](const std::string& name, const Tensor& expected) {
+    const ValueId id = graph.find(name);
+    const auto* found = id == no_value || !graph.value(id).constant ? nullptr : &*graph.value(id).constant;
+    if (found == nullptr || found->dtype != expected.dtype || found->shape != expected.shape ||
+        found->data.text() != expected.data.text())
+      fail_run("tensor '{}': differs from what was made", name);
+    if (consumers[static_cast<size_t>(id)].empty()) fail_run("tensor '{}': nothing reads it", name);
   };
   for (const QuantizedWeight& weight : result.weights) {
     const ValueId codes = graph.find(weight.codes);
-    if (codes == no_value || !graph.value(codes).constant ||
-        !equal(*graph.value(codes).constant, codes_tensor(weight.encoded, true)))
-      fail_run("tensor '{}': the written codes differ from those that were made", weight.codes);
-    bool found = false;
-    for (const Node* node : consumers[static_cast<size_t>(codes)]) {
-      const Node* dequantize = node;
-      if (node->op == "Gather") dequantize = consumers[static_cast<size_t>(node->outputs[0])].at(0);
-      const Tensor* scale = dequantize->op == "DequantizeLinear" ? constant_of(graph, dequantize->input(1)) : nullptr;
-      if (scale == nullptr || !equal(*scale, scale_tensor(weight.encoded)))
-        fail_run("tensor '{}': the written scale differs from the one that was made", weight.codes);
-      found = true;
-    }
-    if (!found) fail_run("tensor '{}': nothing reads the written codes", weight.codes);
+    const bool narrow = codes != no_value && graph.value(codes).dtype == DType::int4;
+    check(weight.codes, codes_tensor(weight.encoded, narrow));
+    check(weight.scale, scale_tensor(weight.encoded));
   }
 }
 

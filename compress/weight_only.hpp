@@ -36,8 +36,9 @@ struct QuantizedWeight {
   std::string name;  // of the float tensor
   std::string node;  // of the first node that reads it
   std::string op;
-  std::string codes;  // name of the written tensor of codes; its scale is the DequantizeLinear's
-  Shape shape;        // as written
+  std::string codes;  // names of the written tensors
+  std::string scale;
+  Shape shape;  // as written
   int bits = 0;
   double snr_db = 0;
   int64_t elements = 0;
@@ -59,8 +60,8 @@ struct WeightOnlyResult {
 // saved, or when its type is not float32. Throws (exit 3) naming a weight with NaN or infinity.
 WeightOnlyResult quantize_weights_only(Graph& graph, const WeightOnlyConfig& config);
 
-// Checks that the graph holds exactly these codes and scales behind DequantizeLinear. Throws (exit 1) naming the first
-// that differs.
+// Checks that the graph holds exactly these codes and scales, and that something reads them. Throws (exit 1) naming the
+// first that differs.
 void check_weights(const Graph& graph, const WeightOnlyResult& result);
 
 }  // namespace pare

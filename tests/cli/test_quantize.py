@@ -96,6 +96,21 @@ class WeightsAlone(unittest.TestCase):
             ops = [node.op_type for node in onnx.load(self.folder / "optimized.onnx").graph.node]
             self.assertEqual(ops.count("MatMulNBits"), 2, ops)
 
+    def test_dynamic_activations(self):
+        weights = dense_model(self.model, k=128, n=256)
+        x = np.random.default_rng(4).standard_normal((5, 128)).astype(np.float32)
+        expected = np.maximum(x @ weights["first"] + weights["shift"], 0) @ weights["second"].T + weights["bias"]
+        pare(self.model, "--activations", "dynamic", "-o", self.out)
+        onnx.checker.check_model(onnx.load(self.out), full_check=True)
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(self.folder / "optimized.onnx")
+        options.log_severity_level = 3
+        actual = onnxruntime.InferenceSession(str(self.out), options).run(None, {"x": x})[0]
+        self.assertLess(np.square(actual - expected).sum() / np.square(expected).sum(), 1e-3)
+        ops = [node.op_type for node in onnx.load(self.folder / "optimized.onnx").graph.node]
+        self.assertEqual(ops.count("DynamicQuantizeMatMul"), 2, ops)
+        self.assertIn("int8 weights", pare(self.model, "--activations", "dynamic", "--weights", "int4", "-o", self.out, "--force", code=2).stderr)
+
     def test_report(self):
         dense_model(self.model)
         report = json.loads(pare(self.model, "--weights", "int4", "-o", self.out, "--report", "-").stdout)

@@ -1,0 +1,113 @@
+#include "compress/static_quantizer.hpp"
+
+#include <algorithm>
+
+#include "src/graph/passes/fold_batch_normalization.hpp"
+#include "src/graph/passes/fold_pad.hpp"
+#include "src/graph/passes/mean_as_pool.hpp"
+#include "src/graph/passes/plain_gemm.hpp"
+#include "src/graph/shape_rules.hpp"
+
+namespace pare {
+namespace {
+
+void keep_names(const Graph& before, Graph& after) {
+  std::map<std::string, const Node*> originals;
+  for (const Node& node : before.nodes) originals.emplace(node.name, &node);
+  for (const Node& node : after.nodes) {
+    const auto original = originals.find(node.name);
+    if (node.op != "Conv" || original == originals.end()) continue;
+    for (const size_t i : {size_t{1}, size_t{2}}) {
+      const ValueId now = node.input(i);
+      if (now == no_value || !after.value(now).name.empty()) continue;
+      const ValueId then = original->second->input(i);
+      // Without a bias before: one of its own name.
+      const std::string name =
+          then != no_value ? before.value(then).name : before.value(node.inputs[1]).name + node.name + "_bias";
+      if (name.empty() || (then == no_value && after.find(name) != no_value)) continue;
+      if (then != no_value) after.value(then).name.clear();
+      after.value(now).name = name;
+      after.by_name[name] = now;
+    }
+  }
+}
+
+const Node& node_named(const Graph& graph, const std::string& name) {
+  return *std::find_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) { return node.name == name; });
+}
+
+EncodedWeight encode(const Graph& graph, const QuantPlace& place, const std::vector<float>& values,
+                     const std::vector<float>& least, const StaticConfig& config) {
+  const Shape& shape = graph.value(place.value).constant->shape;
+  const ScaleGroups groups{shape, static_cast<size_t>(place.axis), 0, !config.per_channel};
+  EncodedWeight weight = encode_nearest(values, groups, symmetric_codes(config.weight_bits), config.search);
+  bool raised = false;
+  for (size_t c = 0; c < least.size(); ++c) {
+    float& scale = weight.scale[config.per_channel ? c : 0];
+    if (!(scale < least[c])) continue;
+    scale = least[c];
+    raised = true;
+  }
+  if (raised) {
+    kernels::quantize({}, values.data(), groups.layout(), weight.scale.data(), nullptr, kernels::IntegerType::int8,
+                      weight.codes.data());
+    const int low = weight.range.lowest, high = weight.range.highest;
+    for (uint8_t& code : weight.codes)
+      code = static_cast<uint8_t>(std::clamp(static_cast<int>(static_cast<int8_t>(code)), low, high));
+  }
+  return weight;
+}
+
+}  // namespace
+
+Graph prepare_for_quantization(const Graph& graph) {
+  Graph prepared = graph;
+  fold_batch_normalization(prepared);
+  keep_names(graph, prepared);
+  fold_pad(prepared);
+  plain_gemm(prepared);
+  infer_shapes(prepared);
+  mean_as_pool(prepared);
+  verify(prepared);
+  return prepared;
+}
+
+std::vector<StaticLayer> quantize_statically(Graph& graph, const QuantPlacement& placement,
+                                             const std::map<ValueId, ActivationCodes>& activations,
+                                             const StaticConfig& config) {
+  QuantizedValues values{activations, {}, config.integer_bias};
+  std::vector<StaticLayer> layers;
+  for (const QuantLayer& layer : placement.layers) {
+    const QuantPlace& place = *placement.find(layer.weight);
+    const QuantPlace& input = *placement.find(layer.input);
+    const ActivationCodes& codes = activations.at(input.same_as == no_value ? input.value : input.same_as);
+    const std::vector<float> weights =
+        finite_floats(*graph.value(layer.weight).constant, graph.value(layer.weight).name);
+    std::vector<float> least;
+    if (config.integer_bias) least = least_weight_scales(graph, layer, codes.scale);
+    if (config.per_channel && static_cast<int64_t>(least.size()) !=
+                                  graph.value(layer.weight).constant->shape[static_cast<size_t>(place.axis)])
+      least.clear();  // a bias that stays float
+    EncodedWeight encoded = encode(graph, place, weights, least, config);
+    layers.push_back({layer.name, node_named(graph, layer.name).op, encoded.groups.shape, config.weight_bits,
+                      snr_db(weights, encoded.decoded())});
+    values.weights.emplace(layer.weight, std::move(encoded));
+  }
+  insert_qdq(graph, placement, values);
+  return layers;
+}
+
+std::vector<std::string> float_products(const Graph& graph, const QuantPlacement& placement) {
+  std::vector<std::string> labels;
+  for (const Node& node : graph.nodes) {
+    const bool product = node.op == "Conv" || node.op == "ConvTranspose" || node.op == "Gemm" || node.op == "MatMul";
+    if (!product || !node.domain.empty()) continue;
+    const bool layer = std::any_of(placement.layers.begin(), placement.layers.end(),
+                                   [&](const QuantLayer& row) { return row.name == node.name; });
+    if (layer || (placement.find(node.inputs[0]) != nullptr && placement.find(node.inputs[1]) != nullptr)) continue;
+    labels.push_back(node.label());
+  }
+  return labels;
+}
+
+}  // namespace pare

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Samples for bench_quantize.sh, ONNX Runtime's quantize_static on them, and the cosine of a quantized model's outputs.
+
+Usage: bench_quantize_peer.py samples MODEL COUNT SEED OUT.npz | quantize MODEL SAMPLES.npz METHOD OUT.onnx | cosine MODEL QUANTIZED SAMPLES.npz
+"""
+import pathlib
+import sys
+
+import numpy
+import onnxruntime
+
+
+def samples(model, count, seed, out):
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    random = numpy.random.default_rng(int(seed))
+    arrays = {}
+    for port in session.get_inputs():
+        if "int" in port.type:
+            shape = (int(count), 64)
+            ids = "ids" in port.name
+            arrays[port.name] = random.integers(1000, 20000, shape) if ids else numpy.ones(shape, numpy.int64)
+        else:
+            height, width = (48, 320) if "rec" in pathlib.Path(model).name else (48, 192)
+            smooth = random.standard_normal((int(count), 3, height // 8, width // 8)).astype(numpy.float32)
+            arrays[port.name] = smooth.repeat(8, 2).repeat(8, 3)
+    numpy.savez(out, **arrays)
+
+
+def quantize(model, data, method, out):
+    from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, quantize_static
+
+    class Reader(CalibrationDataReader):
+        def __init__(self):
+            self.arrays = dict(numpy.load(data))
+            self.at = 0
+
+        def get_next(self):
+            if self.at >= len(next(iter(self.arrays.values()))):
+                return None
+            self.at += 1
+            return {name: array[self.at - 1 : self.at] for name, array in self.arrays.items()}
+
+    methods = {"minmax": CalibrationMethod.MinMax, "percentile:99.999": CalibrationMethod.Percentile, "entropy": CalibrationMethod.Entropy}
+    quantize_static(model, out, Reader(), quant_format=QuantFormat.QDQ, per_channel=True, calibrate_method=methods[method])
+
+
+def cosine(model, quantized, data):
+    arrays = dict(numpy.load(data))
+    runs = []
+    for path in (model, quantized):
+        session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+        size = len(next(iter(arrays.values())))
+        runs.append([session.run(None, {name: array[i : i + 1] for name, array in arrays.items()}) for i in range(size)])
+    worst = 1.0
+    for index in range(len(runs[0][0])):
+        a, b = (numpy.concatenate([numpy.ravel(run[index]) for run in side]).astype(numpy.float64) for side in runs)
+        keep = numpy.abs(a) < 1e30  # masked states
+        worst = min(worst, float((a[keep] * b[keep]).sum() / numpy.sqrt((a[keep] ** 2).sum() * (b[keep] ** 2).sum())))
+    print(f"{worst:.5f}")
+
+
+if __name__ == "__main__":
+    {"samples": samples, "quantize": quantize, "cosine": cosine}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,183 @@
+"""pare quantize with samples: ONNX Runtime loads what was written, runs it with integer kernels, and agrees."""
+import collections
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+PARE = os.environ["PARE"]
+DATA = pathlib.Path("/usr/share/datasets/fashion-mnist")
+MODEL = pathlib.Path(__file__).parents[2] / "models" / "fashion-cnn.onnx"
+INTEGER = {"QLinearConv", "QLinearMatMul", "QGemm", "QLinearAdd", "MatMulIntegerToFloat", "QLinearGlobalAveragePool"}
+
+
+def pare(*arguments, code=0):
+    done = subprocess.run([PARE, "quantize", *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    if done.returncode != code:
+        raise AssertionError(f"exit {done.returncode}, expected {code}: {arguments}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def report(*arguments, code=0):
+    return json.loads(pare(*arguments, "--report", "-", code=code).stdout)
+
+
+def optimized_ops(path, folder):
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(folder / "optimized.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(str(path), options)
+    return collections.Counter(node.op_type for node in onnx.load(folder / "optimized.onnx").graph.node)
+
+
+def plain(path, feed):
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(str(path), options).run(None, feed)[0]
+
+
+def dense_model(path):
+    """x -> MatMul -> Add -> Relu -> Gemm, and 200 samples."""
+    random = np.random.default_rng(3)
+    weights = {"first": random.standard_normal((40, 64)) * 0.2, "shift": random.standard_normal(64) * 0.1,
+               "second": random.standard_normal((32, 64)) * 0.2, "bias": random.standard_normal(32) * 0.1}
+    nodes = [helper.make_node("MatMul", ["x", "first"], ["a"], name="first_matmul"),
+             helper.make_node("Add", ["a", "shift"], ["b"], name="add"), helper.make_node("Relu", ["b"], ["c"], name="relu"),
+             helper.make_node("Gemm", ["c", "second", "bias"], ["y"], name="last", transB=1)]
+    graph = helper.make_graph(nodes, "dense", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 40])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 32])],
+                              [numpy_helper.from_array(value.astype(np.float32), name) for name, value in weights.items()])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    samples = random.standard_normal((200, 40)).astype(np.float32)
+    np.savez(path.with_suffix(".npz"), x=samples)
+    return samples
+
+
+class Static(unittest.TestCase):
+    def setUp(self):
+        self.temporary = tempfile.TemporaryDirectory()
+        self.folder = pathlib.Path(self.temporary.name)
+        self.addCleanup(self.temporary.cleanup)
+        self.model, self.out = self.folder / "model.onnx", self.folder / "small.onnx"
+        self.data = self.model.with_suffix(".npz")
+
+    def test_bundled_cnn(self):
+        done = report(MODEL, "--data", DATA, "--limit", 256, "-o", self.out)
+        self.assertLessEqual(done["metrics"]["accuracy_drop"], 0.0015)
+        self.assertGreater(done["metrics"]["cosine"], 0.998)
+        onnx.checker.check_model(onnx.load(self.out), full_check=True)
+        before = collections.Counter(node.op_type for node in onnx.load(MODEL).graph.node)
+        after = optimized_ops(self.out, self.folder)
+        self.assertEqual(after["QLinearConv"], before["Conv"], after)
+        self.assertEqual(after["Conv"] + after["FusedConv"] + after["Gemm"], 0, after)
+
+    def test_simulator_and_runtime_agree_to_a_step(self):
+        samples = dense_model(self.model)
+        for calibration in ("minmax", "percentile:99.9", "entropy", "mse"):
+            for extra in ([], ["--symmetric"], ["--granularity", "tensor"], ["--target", "avx2"]):
+                with self.subTest(calibration=calibration, extra=extra):
+                    done = report(self.model, "--data", self.data, "--calibration", calibration, *extra, "-o", self.out, "--force")
+                    self.assertGreater(done["metrics"]["cosine"], 0.99)
+                    subprocess.run([PARE, "evaluate", self.out, "--data", self.data, "--save-outputs", self.folder / "y.npz", "--force"],
+                                   check=True, capture_output=True)
+                    ours, theirs = np.load(self.folder / "y.npz")["y"], plain(self.out, {"x": samples})
+                    # What lies on the edge between two codes may round to either: a step of an activation, in few outputs.
+                    differs = np.abs(ours - theirs) > 1e-4 * (1 + np.abs(theirs))
+                    self.assertLess(differs.mean(), 0.01)
+                    self.assertLess(np.abs(ours - theirs).max(), 0.02 * np.abs(theirs).max())
+
+    def test_integer_kernels_and_types(self):
+        dense_model(self.model)
+        report(self.model, "--data", self.data, "-o", self.out)
+        ops = optimized_ops(self.out, self.folder)
+        self.assertGreaterEqual(sum(ops[op] for op in INTEGER), 2, ops)
+        self.assertEqual(ops["MatMul"] + ops["Gemm"], 0, ops)
+        constants = {t.name: numpy_helper.to_array(t) for t in onnx.load(self.out).graph.initializer}
+        self.assertEqual(constants["shift_codes"].dtype, np.int32)
+        self.assertEqual(constants["second_scale"].shape, (32,))
+        self.assertEqual(constants["x_zero_point"].dtype, np.uint8)
+        report(self.model, "--data", self.data, "--target", "avx2", "-o", self.out, "--force")
+        constants = {t.name: numpy_helper.to_array(t) for t in onnx.load(self.out).graph.initializer}
+        self.assertLessEqual(np.abs(constants["first_codes"].astype(int)).max(), 63)
+
+    def test_tensorrt_has_int8_without_zero_point_and_float_biases(self):
+        dense_model(self.model)
+        report(self.model, "--data", self.data, "--profile", "tensorrt", "-o", self.out)
+        model = onnx.load(self.out)
+        constants = {t.name: numpy_helper.to_array(t) for t in model.graph.initializer}
+        zeros = [constants[node.input[2]] for node in model.graph.node if node.op_type.endswith("QuantizeLinear") or node.op_type == "DequantizeLinear"]
+        self.assertTrue(all(zero.dtype == np.int8 and not zero.any() for zero in zeros))
+        self.assertEqual(constants["bias"].dtype, np.float32)
+        onnxruntime.InferenceSession(str(self.out))
+
+    def test_low_bits_are_clipped(self):
+        dense_model(self.model)
+        done = report(self.model, "--data", self.data, "--weights", "int4", "--activations", "int4", "-o", self.out)
+        self.assertGreater(done["metrics"]["cosine"], 0.9)
+        ops = [node.op_type for node in onnx.load(self.out).graph.node]
+        self.assertEqual(ops.count("Clip"), ops.count("QuantizeLinear"))
+
+    def test_memory_and_result_do_not_depend_on_the_batch(self):
+        dense_model(self.model)
+        other = self.folder / "other.onnx"
+        report(self.model, "--data", self.data, "--batch", 7, "-o", self.out)
+        report(self.model, "--data", self.data, "--batch", 7, "--threads", 3, "-o", other)
+        self.assertEqual(self.out.read_bytes(), other.read_bytes())
+
+    def test_quantized_models_are_not_quantized_again(self):
+        dense_model(self.model)
+        report(self.model, "--data", self.data, "-o", self.out)
+        done = pare(self.out, "--data", self.data, "-o", self.folder / "again.onnx", code=3)
+        self.assertIn("is quantized already", done.stderr)
+        self.assertFalse((self.folder / "again.onnx").exists())
+
+    def test_excluded_layers_stay_float_and_are_named(self):
+        dense_model(self.model)
+        done = report(self.model, "--data", self.data, "--exclude", "last", "-o", self.out)
+        self.assertEqual([row["name"] for row in done["layers"]], ["first_matmul"])
+        self.assertIn("Gemm node 'last' stays float", done["warnings"])
+
+    def test_dry_run_runs_nothing(self):
+        dense_model(self.model)
+        plan = report(self.model, "--data", self.data, "--dry-run", "-o", self.out)["plan"]
+        self.assertEqual((plan["weights"], plan["samples"]), (40 * 64 + 32 * 64, 200))
+        self.assertFalse(self.out.exists())
+
+    def test_bad_input(self):
+        samples = dense_model(self.model)
+        for arguments, message in ((["--activations", "uint8"], "needs samples"),
+                                   (["--data", self.data, "--granularity", "block:32"], "no runtime multiplies blocks"),
+                                   (["--data", self.data, "--profile", "tensorrt", "--activations", "uint8"], "TensorRT takes int8"),
+                                   (["--data", self.data, "--activations", "int8"], "--profile tensorrt"),
+                                   (["--data", self.data, "--calibration", "best"], "minmax, percentile:P, entropy or mse"),
+                                   (["--data", self.data, "--activations", "none"], "needs no samples")):
+            self.assertIn(message, pare(self.model, *arguments, "-o", self.out, code=2).stderr)
+        samples[17, 3] = np.nan
+        np.savez(self.data, x=samples)
+        done = pare(self.model, "--data", self.data, "-o", self.out, code=3)
+        self.assertIn("value 'x'", done.stderr)
+        self.assertIn("NaN or infinite", done.stderr)
+        self.assertFalse(self.out.exists())
+
+    def test_constant_activations_and_channels_of_zeros(self):
+        dense_model(self.model)
+        model = onnx.load(self.model)
+        for tensor in model.graph.initializer:
+            if tensor.name == "first":
+                values = numpy_helper.to_array(tensor).copy()
+                values[:, :5] = 0
+                tensor.CopyFrom(numpy_helper.from_array(values, "first"))
+        onnx.save(model, self.model)
+        np.savez(self.data, x=np.full((8, 40), 0.25, np.float32))
+        self.assertGreater(report(self.model, "--data", self.data, "-o", self.out)["metrics"]["cosine"], 0.999)
+
+
+if __name__ == "__main__":
+    unittest.main()
