@@ -1,0 +1,42 @@
+// pare qat MODEL: trains with the rounding that the exported file has, and writes that file.
+#pragma once
+
+#include "commands/command.hpp"
+#include "commands/options_compute.hpp"
+#include "commands/options_data.hpp"
+#include "commands/options_output.hpp"
+#include "commands/options_training.hpp"
+
+namespace pare {
+
+// Metrics: accuracy, accuracy_before, accuracy_drop, loss, agreement, and bytes_ratio with a single output.
+struct QatOptions {
+  std::string model;
+  std::string weights = "int8";       // int8 | int4 | int3 | int2
+  std::string activations = "uint8";  // uint8 | int8 | int4 | int3 | int2 | none
+  std::string quantizer = "lsq";      // lsq | minmax | pact
+  int64_t outer_bits = 8;             // of weights and inputs of the first and last layer; 0: as the others
+  std::vector<std::string> bits;      // "GLOB=B": bits of the weights that match
+  std::string calibration = "mse";    // minmax | percentile:P | entropy | mse
+  int64_t calibration_samples = 512;
+  int64_t freeze_batch_norm = 0;     // steps after which batch statistics are frozen; 0: as --batch-norm says
+  int64_t opset = 0;                 // 21: INT4 weights; 0: int8 that holds fewer bits
+  std::vector<std::string> include;  // globs over tensor or node names; empty: all that can be quantized
+  std::vector<std::string> exclude;
+  DataOptions data;
+  TrainingOptions training;
+  TeacherOptions teacher;
+  ComputeOptions compute;
+  ResumeOptions resume;
+  ModelOutputOptions output;
+  ReportOptions report;
+};
+
+CommandLine add_qat(CLI::App& app);
+ExitCode run_qat(const QatOptions& options, RunContext& context);
+
+// The bits of "GLOB=B" that match the weight or its node, the last one wins; `otherwise` where none does.
+int64_t bits_of(const std::vector<std::string>& rules, const std::string& weight, const std::string& node,
+                int64_t otherwise);
+
+}  // namespace pare

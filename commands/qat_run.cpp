@@ -1,0 +1,208 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/ne.h>
+
+#include "commands/model_summary.hpp"
+#include "commands/qat.hpp"
+#include "commands/qat_result_run.hpp"
+#include "commands/quantize_output.hpp"
+#include "commands/training_run.hpp"
+#include "compress/calibrate.hpp"
+#include "compress/qat_export.hpp"
+#include "compress/qat_start.hpp"
+#include "compress/selection.hpp"
+#include "formats/onnx_model.hpp"
+#include "src/core/table.hpp"
+
+namespace pare {
+namespace {
+
+constexpr const char* grids_key = "pare.quantized";
+
+QatGrids grids_of(const QatOptions& options) {
+  QatGrids grids;
+  grids.activation_bits = options.activations == "none" ? 0 : options.activations.back() - '0';
+  grids.unsigned_activations = options.activations != "int8";
+  grids.outer_bits = static_cast<int>(options.outer_bits);
+  grids.quantizer = options.quantizer;
+  const int64_t weight_bits = options.weights.back() - '0';
+  grids.weight_bits = [&options, weight_bits](const std::string& weight, const std::string& node) {
+    return static_cast<int>(bits_of(options.bits, weight, node, weight_bits));
+  };
+  return grids;
+}
+
+bool has_fake_quant(const Graph& graph) { return std::any_of(graph.nodes.begin(), graph.nodes.end(), is_fake_quant); }
+
+// The samples that activations are first measured on: of the training samples, not of those that validate.
+DatasetPtr calibration_samples(const QatOptions& options) {
+  const DataOptions& data = options.data;
+  const auto seed = static_cast<uint64_t>(options.compute.seed);
+  DatasetPtr samples = open_samples(data, data.data, data.split, options.compute.seed);
+  if (data.holdout > 0) samples = split_holdout(samples, data.holdout, seed).train;
+  return limit(samples, options.calibration_samples, seed);
+}
+
+std::map<ValueId, ActivationCodes> calibrate(const QatOptions& options, const Graph& graph,
+                                             const QuantPlacement& placement, const QatGrids& grids,
+                                             at::Device device) {
+  if (grids.activation_bits == 0) return {};
+  const c10::AutoGradMode no_grad(false);
+  const DatasetPtr samples = calibration_samples(options);
+  LoaderConfig config;
+  config.batch = std::min(options.training.batch, samples->size());
+  config.preprocess = preprocess_of(options.data);
+  config.binding = bind_samples(graph, *samples, options.data);
+  Loader loader(*samples, config);
+  const Executor executor(graph);
+  const Parameters parameters(graph, device, Training::off);
+  Calibrator calibrator(graph, placement, Calibration::parse(options.calibration), device);
+  loader.start(0);
+  while (const Batch* batch = loader.next()) {
+    (void)executor.run(parameters, inputs_of(*batch, device), false, &calibrator.observation());
+  }
+  return calibrator.choose([&](const QuantPlace& place) { return code_form_of(place, grids); });
+}
+
+// The model with fake quantization where its file will have Q/DQ: as the file has it already, or from post-training
+// quantization.
+Graph simulated(const QatOptions& options, const LoadedModel& loaded, at::Device device, RunContext& context) {
+  const auto stored = loaded.model.onnx.metadata.find(grids_key);
+  Graph graph = raise_fake_quant(
+      loaded.graph, stored == loaded.model.onnx.metadata.end() ? Json() : Json::parse(stored->second, nullptr, false));
+  if (has_fake_quant(graph)) {
+    context.warn(fmt::format("{} is quantized already: its bits and scales are kept, and trained on", options.model));
+    return graph;
+  }
+  make_normalization_positive(graph);
+  const auto names = select_weights(graph, options.include, options.exclude);
+  const QuantPlacement placement =
+      place_quantization(graph, [&](const std::string& name) { return names.contains(name); });
+  if (placement.layers.empty()) fail_input("{}: no layer can be quantized", options.model);
+  const QatGrids grids = grids_of(options);
+  start_fake_quant(graph, placement, grids, calibrate(options, graph, placement, grids, device));
+  return graph;
+}
+
+// What must hold of the parameters after every step.
+class Keeper {
+ public:
+  // Zeros of the weights named `masked` stay zero; the scales of normalizations that will be folded stay positive.
+  Keeper(const Graph& graph, Parameters& parameters, const Optimizer& optimizer,
+         const std::vector<std::string>& masked) {
+    const std::vector<std::string> scales = folded_normalization_scales(graph);
+    for (const Parameter& parameter : parameters.all()) {
+      if (contains(masked, parameter.name)) masks_.push_back({parameter.tensor, at::ne(parameter.tensor, 0), {}});
+      if (contains(scales, parameter.name)) scales_.push_back(parameter.tensor);
+    }
+    for (const OptimizerState& state : optimizer.states())
+      for (Mask& mask : masks_)
+        if (mask.weight.is_same(state.weight)) mask.moments = state.moments;
+  }
+
+  void apply() {
+    const c10::AutoGradMode no_grad(false);
+    for (Mask& mask : masks_) {
+      mask.weight.mul_(mask.kept);
+      for (at::Tensor& moment : mask.moments) moment.mul_(mask.kept);
+    }
+    for (at::Tensor& scale : scales_) scale.clamp_min_(least_scale);
+  }
+
+ private:
+  static constexpr double least_scale = 1e-5;
+  struct Mask {
+    at::Tensor weight, kept;
+    std::vector<at::Tensor> moments;
+  };
+
+  static bool contains(const std::vector<std::string>& names, const std::string& name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  }
+
+  std::vector<Mask> masks_;
+  std::vector<at::Tensor> scales_;
+};
+
+Json lineage_of(const QatOptions& options) {
+  return {{"command", "qat"},
+          {"settings",
+           {{"weights", options.weights},
+            {"activations", options.activations},
+            {"quantizer", options.quantizer},
+            {"outer-bits", options.outer_bits},
+            {"bits", options.bits},
+            {"lr", options.training.lr},
+            {"batch", options.training.batch},
+            {"seed", options.compute.seed}}}};
+}
+
+void print_plan(const QatOptions& options, const Graph& graph, const TrainingRun& run, RunContext& context) {
+  const Json layers = quantized_layers_json(graph);
+  int64_t stored = 0, weights = 0;
+  Table table({"layer", "op", "shape", "bits"});
+  for (const Json& layer : layers) {
+    const int64_t elements = element_count(layer.at("shape").get<Shape>());
+    weights += elements;
+    stored += elements * layer.at("bits").get<int64_t>() / 8;
+    table.add({layer.at("name"), layer.at("op"), shape_text(layer.at("shape").get<Shape>()), layer.at("bits").dump()});
+  }
+  context.report.plan = {{"weights", weights},
+                         {"steps", run.steps()},
+                         {"bytes_before", run.student().model.file_bytes},
+                         {"bytes_of_codes", stored},
+                         {"peak_bytes", run.estimated_bytes()}};
+  Table plan({"plan", ""});
+  plan.add({"weights to quantize", count_text(weights)});
+  plan.add({"their codes, packed", bytes_text(stored)});
+  plan.add({"activations", options.activations});
+  plan.add({"training steps", count_text(run.steps())});
+  plan.add({"memory for training", "about " + bytes_text(run.estimated_bytes())});
+  context.print(table.text() + "\n" + plan.text());
+}
+
+// The model with the grids of its weights in its metadata.
+Model with_grids(Model model, const Json& grids) {
+  OnnxEdit edit;
+  edit.metadata[grids_key] = grids.dump();
+  model.onnx = open_onnx(edit_onnx(model.onnx, edit).flatten(), model.onnx.path);
+  return model;
+}
+
+}  // namespace
+
+ExitCode run_qat(const QatOptions& options, RunContext& context) {
+  const at::Device device = set_up_device(options.compute, context);
+  LoadedModel loaded = load_executable(options.model);
+  context.report.model = model_json(loaded.model, loaded.graph);
+  if (options.data.data.empty()) fail_usage("qat: training needs samples; give --data");
+  const Graph given = loaded.graph;
+  Graph graph = with_context(options.model, [&] { return simulated(options, loaded, device, context); });
+  loaded.graph = training_form(graph);
+  TrainingRun run({"qat", options.training, options.teacher, options.data, options.compute, options.resume,
+                   options.output, options.freeze_batch_norm},
+                  std::move(loaded), device, context);
+  if (options.output.dry_run) {
+    print_plan(options, graph, run, context);
+    return ExitCode::ok;
+  }
+  const Metrics before = run.measure(given).metrics;
+  Keeper keeper(graph, run.parameters(), run.optimizer(), run.student().model.masked);
+  TrainingParts parts;
+  parts.hooks.after_step = [&](const StepInfo&) { keeper.apply(); };
+  const ExitCode end = run.train(parts);
+  if (end == ExitCode::preempted) return end;
+
+  set_constants(graph, run.parameters().export_tensors());
+  fold_into_steps(graph);
+  const ExportedGraph exported = lower_fake_quant(graph, {options.opset >= 21});
+  const Simulation simulation(run, graph, options.data);
+  const QuantizedOutput written = write_quantized(
+      with_grids(run.student().model, exported.grids), exported.graph, lineage_of(options), options.output,
+      [&](const Graph& again) { simulation.check(again); }, context);
+  report_written(run, simulation, written, before, context);
+  context.report.layers = quantized_layers_json(graph);
+  run.finish();
+  return ExitCode::ok;
+}
+
+}  // namespace pare

@@ -1,0 +1,116 @@
+"""pare qat end to end: numpy decodes the codes, ONNX Runtime runs what was written."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+
+import models
+
+PARE = os.environ["PARE"]
+TRAINING = ["--steps", "6", "--batch", "16", "--device", "cpu", "-q"]
+
+
+def pare(*arguments, code=0):
+    done = subprocess.run([PARE, *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    if done.returncode != code:
+        raise AssertionError(f"exit {done.returncode}, expected {code}: {arguments}\n{done.stdout}{done.stderr}")
+    return done
+
+
+def constants(path):
+    return {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(path).graph.initializer}
+
+
+class Qat(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+        self.model = models.convolutional(self.folder / "model.onnx")
+        self.data = models.idx_folder(self.folder / "data", count=64)
+
+    def qat(self, model, out, *more, code=0):
+        report = self.folder / "report.json"
+        rate = [] if "--lr" in more else ["--lr", "1e-3"]
+        pare("qat", model, "--data", self.data, *TRAINING, *rate, "-o", out, "--report", report, "--force", *more, code=code)
+        return json.loads(report.read_text())
+
+    def test_the_written_file_is_what_onnx_runtime_computes(self):
+        for weights, activations in (("int8", "uint8"), ("int4", "int4"), ("int2", "int2")):
+            out = self.folder / "small.onnx"
+            report = self.qat(self.model, out, "--weights", weights, "--activations", activations)
+            self.assertEqual([layer["bits"] for layer in report["layers"]], [8, 8])  # first and last layer
+            outputs = self.folder / "outputs.npz"
+            pare("evaluate", out, "--data", self.data, "--split", "test", "--save-outputs", outputs, "--device", "cpu", "--force")
+            options = onnxruntime.SessionOptions()
+            options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            session = onnxruntime.InferenceSession(str(out), options)
+            raw = (pathlib.Path(self.data) / "t10k-images-idx3-ubyte").read_bytes()[16:]
+            images = np.frombuffer(raw, np.uint8).reshape(-1, 1, 28, 28).astype(np.float32) / 255
+            expected = session.run(None, {"x": images})[0]
+            np.testing.assert_allclose(np.load(outputs)["y"], expected, rtol=1e-3, atol=2e-2)
+            onnx.checker.check_model(str(out), full_check=True)
+
+    def test_codes_stay_within_their_bits(self):
+        out = self.folder / "small.onnx"
+        report = self.qat(self.model, out, "--weights", "int3", "--activations", "int4", "--outer-bits", "0", "--bits", "fc=2")
+        self.assertEqual([layer["bits"] for layer in report["layers"]], [3, 2])
+        stored = constants(out)
+        self.assertLessEqual(stored["filters"].max(), 3)
+        self.assertGreaterEqual(stored["filters"].min(), -4)
+        self.assertLessEqual(set(np.unique(stored["dense"])), {-2, -1, 0, 1})
+        self.assertIn("Clip", [node.op_type for node in onnx.load(out).graph.node])
+        self.qat(self.model, out, "--weights", "int4", "--outer-bits", "0", "--opset", "21")
+        types = {tensor.name: tensor.data_type for tensor in onnx.load(out).graph.initializer}
+        self.assertEqual(types["filters"], onnx.TensorProto.INT4)
+
+    def test_prune_then_qat_then_qat_again_through_both_formats(self):
+        pruned = self.folder / "pruned.onnx"
+        pare("prune", self.model, "--sparsity", "0.7", "--data", self.data, *TRAINING, "-o", pruned)
+        zeros = {name: value == 0 for name, value in constants(pruned).items() if value.ndim > 1}
+        first, packed = self.folder / "first.onnx", self.folder / "first.h5"
+        report = self.qat(pruned, first, "-o", packed, "--weights", "int4", "--activations", "int4", "--outer-bits", "0")
+        accuracy = report["metrics"]["accuracy"]
+        for file in (first, packed):
+            pare("evaluate", file, "--data", self.data, "--split", "test", "--device", "cpu", "--gate", f"accuracy>={accuracy}",
+                 "--gate", f"accuracy<={accuracy}")
+            again = self.folder / "again.onnx"
+            # Nothing moves at this rate: codes and scales come back as they were.
+            self.qat(file, again, "--lr", "1e-30", "--teacher", "none")
+            before, after = constants(first), constants(again)
+            for name, zero in zeros.items():
+                self.assertTrue((before[name][zero] == 0).all(), name)
+                np.testing.assert_array_equal(after[name], before[name])
+                np.testing.assert_array_equal(after[name + "/step"], before[name + "/step"])
+            self.qat(file, again, "--lr", "1e-2")
+            for name, zero in zeros.items():
+                self.assertTrue((constants(again)[name][zero] == 0).all(), name)
+
+    def test_the_same_bytes_again_and_after_a_stop(self):
+        paths = []
+        for name, threads in (("a.onnx", 1), ("b.onnx", 1)):
+            paths.append(self.folder / name)
+            self.qat(self.model, paths[-1], "--weights", "int4", "--activations", "int4", "--threads", threads)
+        self.assertEqual(paths[0].read_bytes(), paths[1].read_bytes())
+
+    def test_every_quantizer_and_bad_values(self):
+        out = self.folder / "small.onnx"
+        for quantizer in ("lsq", "minmax", "pact"):
+            self.qat(self.model, out, "--quantizer", quantizer, "--weights", "int4", "--activations", "int4")
+        self.qat(self.model, out, "--activations", "none")
+        self.assertNotIn("QuantizeLinear", [node.op_type for node in onnx.load(out).graph.node])
+        for bad in (["--weights", "int5"], ["--activations", "int9"], ["--quantizer", "x"], ["--bits", "conv1"], ["--bits", "a=9"],
+                    ["--opset", "13"], ["--outer-bits", "9"], ["--calibration", "best"], ["--ema", "0.9"]):
+            pare("qat", self.model, "--data", self.data, "-o", self.folder / "new.onnx", *bad, code=2)
+        self.assertFalse((self.folder / "new.onnx").exists())
+
+
+if __name__ == "__main__":
+    unittest.main()
