@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "commands/doctor.hpp"
+#include "commands/onnx_runtime.hpp"
 #include "commands/sibling.hpp"
 #include "src/core/cost.hpp"
 #include "src/core/table.hpp"
@@ -126,26 +127,18 @@ Check check_gpus() {
   return {name, Status::ok, fmt::format("{}: {}", count, names)};
 }
 
-std::string environment(const char* name) {
-  const char* value = std::getenv(name);
-  return value != nullptr ? value : "";
-}
-
-// The onnxruntime wheel of an active virtual environment, of the cache, of the user or of the system.
+// What evaluate runs models with.
 Check check_onnx_runtime() {
-  for (const auto& root : {environment("VIRTUAL_ENV"), cache_folder() + "/python", environment("HOME") + "/.local",
-                           std::string("/usr/local"), std::string("/usr")}) {
-    std::error_code error;
-    if (root.empty()) continue;
-    for (const auto& version : fs::directory_iterator(root + "/lib", error)) {
-      if (!version.path().filename().string().starts_with("python3")) continue;
-      for (const char* packages : {"site-packages", "dist-packages"}) {
-        const fs::path folder = version.path() / packages / "onnxruntime";
-        if (fs::is_directory(folder, error)) return {"ONNX Runtime", Status::ok, folder.string()};
-      }
-    }
+  const std::string name = "ONNX Runtime";
+  try {
+    const std::string path = find_onnx_runtime();
+    if (path.empty()) return {name, Status::absent, "no onnxruntime wheel found; evaluate runs models by itself"};
+    if (void* library = ::dlopen(path.c_str(), RTLD_LAZY | RTLD_LOCAL); library == nullptr)
+      return {name, Status::absent, fmt::format("{} cannot be loaded ({})", path, ::dlerror())};
+    return {name, Status::ok, path};
+  } catch (const Error& error) {
+    return {name, Status::absent, error.what()};
   }
-  return {"ONNX Runtime", Status::absent, "no onnxruntime wheel found"};
 }
 
 // Which of the instruction sets that matter here the kernel reports.

@@ -1,81 +1,39 @@
 #include <algorithm>
-#include <chrono>
+#include <cmath>
+#include <limits>
 
-#include <ATen/ops/argmax.h>
-#include <ATen/ops/eq.h>
-#include <ATen/ops/zeros.h>
+#include <ATen/Parallel.h>
+#include <ATen/ops/empty.h>
 
-#include "commands/engine_run.hpp"
 #include "commands/evaluate.hpp"
+#include "commands/gates.hpp"
 #include "commands/model_summary.hpp"
+#include "commands/runner_run.hpp"
+#include "commands/sensitivity_run.hpp"
 #include "src/core/error.hpp"
 #include "src/core/table.hpp"
 #include "src/data/npz.hpp"
+#include "src/data/values.hpp"
 #include "src/exec/tensors.hpp"
+#include "src/train/agreement.hpp"
 
 namespace pare {
 namespace {
 
-struct Latency {
-  double p50 = 0;  // milliseconds
-  double p95 = 0;
-};
+constexpr double not_a_number = std::numeric_limits<double>::quiet_NaN();
 
-// Zeros of the model's declared input shapes at a batch size. Throws (exit 3) when another dimension is not known.
-std::vector<at::Tensor> synthetic_inputs(const Graph& graph, int64_t batch, at::Device device) {
-  std::vector<at::Tensor> inputs;
-  for (const Port& port : graph.inputs) {
-    std::vector<int64_t> sizes;
-    for (size_t i = 0; i < port.dims.size(); ++i) {
-      const Dim& dim = port.dims[i];
-      if (dim.size < 0 && i != 0)
-        fail_input("input '{}': dimension {} has no fixed size", graph.value(port.value).name, i);
-      sizes.push_back(i == 0 ? (dim.size >= 0 ? dim.size : batch) : dim.size);
-    }
-    inputs.push_back(at::zeros(sizes, scalar_type_of(graph.value(port.value).dtype)).to(device));
-  }
-  return inputs;
-}
-
-Latency time_model(const Graph& graph, int64_t batch, at::Device device) {
-  using Clock = std::chrono::steady_clock;
-  constexpr int warm_up = 5;
-  constexpr size_t least_runs = 20;
-  constexpr double least_seconds = 0.5;
-  const c10::AutoGradMode no_grad(false);
-  const Graph inference = inference_graph(graph);
-  const Executor executor(inference);
-  const Parameters parameters(inference, device, Training::off);
-  const auto inputs = synthetic_inputs(graph, batch, device);
-  for (int i = 0; i < warm_up; ++i) executor.run(parameters, inputs, false);
-  std::vector<double> times;
-  double total = 0;
-  while (times.size() < least_runs || total < least_seconds) {
-    const auto start = Clock::now();
-    // Reading a number waits for the device.
-    executor.run(parameters, inputs, false).at(0).sum().item<double>();
-    times.push_back(std::chrono::duration<double>(Clock::now() - start).count());
-    total += times.back();
-  }
-  std::sort(times.begin(), times.end());
-  return {1e3 * times[times.size() / 2], 1e3 * times[times.size() * 95 / 100]};
-}
-
-double agreement(const at::Tensor& a, const at::Tensor& b) {
-  if (a.sizes() != b.sizes())
-    fail_input("--against: outputs differ in shape (got {} and {} columns)", b.size(-1), a.size(-1));
-  return static_cast<double>(at::eq(at::argmax(a, -1), at::argmax(b, -1)).sum().item<int64_t>()) /
-         static_cast<double>(a.size(0));
-}
+// Outputs of a model over the data, in the order of Graph::outputs.
+using Outputs = std::vector<at::Tensor>;
 
 class Evaluator {
  public:
   Evaluator(const EvaluateOptions& options, RunContext& context)
-      : options_(options),
-        context_(context),
-        device_(set_up_device(options.compute, context)),
-        model_(load_executable(options.model)) {
-    if (!options.against.empty()) baseline_ = load_executable(options.against);
+      : options_(options), context_(context), device_(set_up_device(options.compute, context)) {
+    runtimes_ = find_runtimes(options.runtime);
+    if (runtimes_.ort && device_.is_cuda())
+      context.warn("ONNX Runtime runs the models on the CPU; --runtime pare uses the GPU");
+    model_ = load(options.model);
+    if (!options.against.empty()) baseline_ = load(options.against);
   }
 
   void run() {
@@ -84,84 +42,267 @@ class Evaluator {
     const GraphCost cost = graph_cost(model_.graph);
     report.result =
         result_json(cost, {{options_.model, model_.model.format, model_.model.file_bytes, model_.model.sha256}});
-    report.device["runtime"] = options_.runtime;
+    report.device["runtime"] = runtimes_.name();
     if (baseline_) {
       report.metrics["bytes_ratio"] =
           static_cast<double>(model_.model.file_bytes) / static_cast<double>(baseline_->model.file_bytes);
       const int64_t macs = graph_cost(baseline_->graph).macs;
       if (macs > 0) report.metrics["macs_ratio"] = static_cast<double>(cost.macs) / static_cast<double>(macs);
     }
-    if (!options_.data.data.empty()) measure_samples();
+    if (!options_.data.data.empty()) {
+      dataset_ = open_samples(options_.data, options_.data.data, options_.data.split, options_.compute.seed);
+      check_gates();
+      measure_samples();
+    }
     if (options_.latency) measure_latency();
     print();
+    if (!options_.sensitivity.empty()) measure_sensitivity();
   }
 
  private:
-  void measure_samples() {
-    const DatasetPtr dataset =
-        open_samples(options_.data, options_.data.data, options_.data.split, options_.compute.seed);
-    Json& metrics = context_.report.metrics;
-    const Evaluation own = with_context(options_.model, [&] {
-      return evaluate_samples(model_.graph, *dataset, options_.data, options_.batch, device_);
-    });
-    if (dataset->labelled()) {
-      metrics["accuracy"] = own.metrics.accuracy;
-      metrics["top5"] = own.metrics.top5;
-      metrics["loss"] = own.metrics.loss;
-    }
-    if (!options_.save_outputs.empty()) save(own.outputs);
-    if (!baseline_) return;
-    const Evaluation base = with_context(options_.against, [&] {
-      return evaluate_samples(baseline_->graph, *dataset, options_.data, options_.batch, device_);
-    });
-    if (dataset->labelled()) {
-      metrics["accuracy_before"] = base.metrics.accuracy;
-      metrics["accuracy_drop"] = base.metrics.accuracy - own.metrics.accuracy;
-    }
-    metrics["agreement"] = agreement(own.outputs.front(), base.outputs.front());
+  // ONNX Runtime may run what pare cannot.
+  LoadedModel load(const std::string& path) const {
+    if (runtimes_.pare) return load_executable(path);
+    LoadedModel loaded{load_model(path), {}};
+    loaded.graph = with_context(path, [&] { return read_graph(loaded.model.onnx); });
+    return loaded;
   }
 
-  void save(const std::vector<at::Tensor>& outputs) const {
-    std::vector<NamedTensor> named;
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      const Value& value = model_.graph.value(model_.graph.outputs[i].value);
-      named.push_back({value.name, from_aten(outputs[i], dtype_of(outputs[i].scalar_type()))});
+  // The runtime whose figures are reported.
+  std::unique_ptr<Runner> runner_of(const LoadedModel& model) const {
+    if (!runtimes_.ort) return make_pare_runner(model.graph, device_);
+    return make_ort_runner(*runtimes_.ort, model, {at::get_num_threads(), true});
+  }
+
+  // What the command line could have measured depends on the data: it is refused before any work.
+  void check_gates() const {
+    const bool labelled = dataset_->labelled(), targets = !dataset_->targets().empty();
+    std::vector<Gate> gates;
+    for (const std::string& expr : options_.report.gates) gates.push_back(parse_gate(expr));
+    const auto refuse = [&](std::initializer_list<const char*> names, const char* reason) {
+      for (const Gate& gate : gates)
+        for (const char* name : names)
+          if (gate.name == name || gate.name == std::string("metrics.") + name)
+            fail_usage("--gate {}: cannot be measured, {} {}", gate.expr, dataset_->name(), reason);
+    };
+    if (!labelled) refuse({"accuracy", "top5", "loss", "accuracy_before", "accuracy_drop"}, "has no class labels");
+    if (!targets) refuse({"mse"}, "has no values to compare with");
+    if (!baseline_ && !targets)
+      refuse({"agreement", "cosine", "snr_db"}, "has no outputs to compare with; give --against");
+  }
+
+  Outputs outputs_of(const Runner& runner, const LoadedModel& model) const {
+    return with_context(model.model.path, [&] {
+      LoaderConfig config;
+      config.batch = std::min(options_.batch, dataset_->size());
+      config.preprocess = preprocess_of(options_.data);
+      config.binding = bind_samples(model.graph, *dataset_, options_.data);
+      Loader loader(*dataset_, config);
+      return predict([&](const Batch& batch) { return runner.run(batch); }, loader);
+    });
+  }
+
+  const std::string& output_name(const LoadedModel& model, size_t output) const {
+    return model.graph.value(model.graph.outputs[output].value).name;
+  }
+
+  void measure_samples() {
+    Json& metrics = context_.report.metrics;
+    const auto runner = runner_of(model_);
+    const Outputs own = outputs_of(*runner, model_);
+    const bool finite = warn_of_nonfinite(own);
+    if (dataset_->labelled()) {
+      const Metrics measured = measure(own.front(), labels_of(*dataset_));
+      metrics["accuracy"] = finite ? measured.accuracy : not_a_number;
+      metrics["top5"] = finite ? measured.top5 : not_a_number;
+      metrics["loss"] = finite ? measured.loss : not_a_number;
     }
+    if (!options_.save_outputs.empty()) save(own);
+    compare_with_targets(own);
+    if (runtimes_.ort && runtimes_.pare) compare_runtimes(own);
+    if (!baseline_) return;
+    const Outputs base = outputs_of(*runner_of(*baseline_), *baseline_);
+    if (dataset_->labelled()) {
+      const double before = measure(base.front(), labels_of(*dataset_)).accuracy;
+      metrics["accuracy_before"] = before;
+      metrics["accuracy_drop"] = finite ? before - metrics["accuracy"].get<double>() : not_a_number;
+    }
+    with_context("--against", [&] { compare(own, base); });
+  }
+
+  // Whether all outputs are finite.
+  bool warn_of_nonfinite(const Outputs& outputs) {
+    bool finite = true;
+    for (size_t i = 0; i < outputs.size(); ++i) {
+      const int64_t count = count_nonfinite(outputs[i]);
+      if (count == 0) continue;
+      finite = false;
+      context_.warn(fmt::format("output '{}' has {} values of {} that are NaN or infinite", output_name(model_, i),
+                                count, outputs[i].numel()));
+    }
+    return finite;
+  }
+
+  // Fills cosine and snr_db with the lowest of all outputs, agreement with that of the first.
+  void compare(const Outputs& own, const Outputs& reference) {
+    if (own.size() != reference.size())
+      fail_input("has another number of outputs (got {}, expected {})", reference.size(), own.size());
+    for (size_t i = 0; i < own.size(); ++i) add(output_name(model_, i), agreement_of(own[i], reference[i]), i == 0);
+  }
+
+  void add(const std::string& name, const Agreement& agreement, bool first) {
+    Json& metrics = context_.report.metrics;
+    const auto lowest = [&](const char* key, double value) {
+      if (!metrics.contains(key) || std::isnan(value) || value < metrics[key].get<double>()) metrics[key] = value;
+    };
+    if (first) metrics["agreement"] = agreement.arg_max;
+    lowest("cosine", agreement.cosine);
+    lowest("snr_db", agreement.snr_db);
+    outputs_.push_back(
+        {{"name", name}, {"cosine", agreement.cosine}, {"snr_db", agreement.snr_db}, {"mse", agreement.mse}});
+  }
+
+  at::Tensor target(size_t number) const {
+    const Field& field = dataset_->targets()[number];
+    Shape shape = field.shape;
+    shape.insert(shape.begin(), dataset_->size());
+    at::Tensor values = at::empty(shape, at::kFloat);
+    std::vector<std::byte> scratch;
+    for (int64_t i = 0; i < dataset_->size(); ++i)
+      to_floats(field.dtype, dataset_->stored_target(number, i, scratch), element_count(field.shape),
+                values.mutable_data_ptr<float>() + i * element_count(field.shape));
+    return values;
+  }
+
+  // The mean squared error over all targets; without a baseline they are what the outputs are compared with, too.
+  void compare_with_targets(const Outputs& own) {
+    double sum = 0, elements = 0;
+    for (size_t number = 0; number < dataset_->targets().size(); ++number) {
+      const std::string& name = dataset_->targets()[number].name;
+      size_t output = number;
+      for (size_t i = 0; i < own.size(); ++i)
+        if (output_name(model_, i) == name) output = i;
+      if (output >= own.size())
+        fail_input("{}: '{}' belongs to no output (the model has {})", dataset_->name(), name, own.size());
+      const Agreement agreement = with_context(fmt::format("{}: '{}'", dataset_->name(), name),
+                                               [&] { return agreement_of(own[output], target(number)); });
+      sum += agreement.mse * static_cast<double>(own[output].numel());
+      elements += static_cast<double>(own[output].numel());
+      if (!baseline_) add(output_name(model_, output), agreement, output == 0);
+    }
+    if (elements > 0) context_.report.metrics["mse"] = sum / elements;
+  }
+
+  // `own` came from ONNX Runtime.
+  void compare_runtimes(const Outputs& own) {
+    const Outputs pare = outputs_of(*make_pare_runner(model_.graph, device_), model_);
+    Json& metrics = context_.report.metrics;
+    double cosine = 1, snr = highest_snr_db;
+    for (size_t i = 0; i < own.size(); ++i) {
+      const Agreement agreement = agreement_of(pare[i], own[i]);
+      if (i == 0) metrics["runtime_agreement"] = agreement.arg_max;
+      cosine = std::isnan(agreement.cosine) ? not_a_number : std::min(cosine, agreement.cosine);
+      snr = std::isnan(agreement.snr_db) ? not_a_number : std::min(snr, agreement.snr_db);
+    }
+    metrics["runtime_cosine"] = cosine;
+    metrics["runtime_snr_db"] = snr;
+  }
+
+  // In pare's executor, which takes changed graphs, whatever the runtime of the other figures.
+  void measure_sensitivity() {
+    const Outputs own = outputs_of(*make_pare_runner(model_.graph, device_), model_);
+    const bool labelled = dataset_->labelled();
+    Table table({"weight", "change", "cosine", "SNR, dB", labelled ? "accuracy" : ""});
+    for_each_weight_change(model_.graph, options_.sensitivity, [&](const WeightChange& change) {
+      const Outputs changed = outputs_of(*make_pare_runner(change.graph, device_), model_);
+      double cosine = 1, snr = highest_snr_db;
+      for (size_t i = 0; i < own.size(); ++i) {
+        const Agreement agreement = agreement_of(changed[i], own[i]);
+        cosine = std::isnan(agreement.cosine) ? not_a_number : std::min(cosine, agreement.cosine);
+        snr = std::isnan(agreement.snr_db) ? not_a_number : std::min(snr, agreement.snr_db);
+      }
+      Json row = {{"name", change.weight}, {"op", change.op},  {"shape", change.shape}, {"change", change.change},
+                  {"bits", change.bits},   {"cosine", cosine}, {"snr_db", snr},         {"sparsity", change.sparsity}};
+      std::string accuracy;
+      if (labelled) {
+        row["accuracy"] = measure(changed.front(), labels_of(*dataset_)).accuracy;
+        accuracy = percent_text(row["accuracy"]);
+      }
+      table.add({change.weight, change.change, fmt::format("{:.6f}", cosine), fmt::format("{:.1f}", snr), accuracy});
+      context_.report.layers.push_back(std::move(row));
+    });
+    context_.print(table.text());
+  }
+
+  void save(const Outputs& outputs) const {
+    std::vector<NamedTensor> named;
+    for (size_t i = 0; i < outputs.size(); ++i)
+      named.push_back({output_name(model_, i), from_aten(outputs[i], dtype_of(outputs[i].scalar_type()))});
     save_npz(named, options_.save_outputs);
+  }
+
+  Latency time(const LoadedModel& model, int64_t size) const {
+    const auto runner = runner_of(model);
+    if (!dataset_) {
+      const SyntheticBatch made = with_context(model.model.path, [&] { return synthetic_batch(model.graph, size); });
+      return time_runner(*runner, made.batch);
+    }
+    std::vector<int64_t> samples(static_cast<size_t>(size));
+    for (size_t i = 0; i < samples.size(); ++i) samples[i] = static_cast<int64_t>(i) % dataset_->size();
+    const DatasetPtr repeated = subset(dataset_, samples);
+    LoaderConfig config;
+    config.batch = size;
+    config.preprocess = preprocess_of(options_.data);
+    config.binding = bind_samples(model.graph, *dataset_, options_.data);
+    Loader loader(*repeated, config);
+    loader.start(0);
+    return time_runner(*runner, *loader.next());
   }
 
   void measure_latency() {
     Json& metrics = context_.report.metrics;
     for (const int64_t batch : options_.batch_sizes) {
-      const Latency own = time_model(model_.graph, batch, device_);
+      const Latency own = time(model_, batch);
       latencies_.emplace_back(batch, own);
-      if (batch != options_.batch_sizes.front()) continue;
-      metrics["latency_ms_p50"] = own.p50;
-      metrics["latency_ms_p95"] = own.p95;
-      if (baseline_) metrics["speedup"] = time_model(baseline_->graph, batch, device_).p50 / own.p50;
+      Json row = {{"batch", batch}, {"latency_ms_p50", own.p50}, {"latency_ms_p95", own.p95}};
+      if (baseline_) row["speedup"] = time(*baseline_, batch).p50 / own.p50;
+      if (batch == options_.batch_sizes.front())
+        for (const auto& [key, value] : row.items())
+          if (key != "batch") metrics[key] = value;
+      context_.report.result["latencies"].push_back(std::move(row));
     }
   }
 
-  void print() const {
+  void print() {
     const Json& result = context_.report.result;
     Table table({options_.model, ""});
+    table.add({"runtime", runtimes_.name()});
     table.add({"parameters", count_text(result.at("parameters"))});
     table.add({"nonzero", count_text(result.at("nonzero"))});
     table.add({"bytes", count_text(static_cast<int64_t>(model_.model.file_bytes))});
     for (const auto& [name, value] : context_.report.metrics.items())
       if (!name.starts_with("latency")) table.add({name, fmt::format("{:.4f}", value.get<double>())});
+    if (outputs_.size() > 1)
+      for (const Json& output : outputs_)
+        table.add({"output " + output.at("name").get<std::string>(),
+                   fmt::format("cosine {:.6f}, SNR {:.1f} dB", output.at("cosine").get<double>(),
+                               output.at("snr_db").get<double>())});
     for (const auto& [batch, latency] : latencies_)
       table.add({fmt::format("latency, batch {}", batch),
                  fmt::format("{:.3f} ms (95 %: {:.3f} ms)", latency.p50, latency.p95)});
+    if (!outputs_.empty()) context_.report.result["outputs"] = outputs_;
     context_.print(table.text());
   }
 
   const EvaluateOptions& options_;
   RunContext& context_;
   at::Device device_;
+  Runtimes runtimes_;
   LoadedModel model_;
   std::optional<LoadedModel> baseline_;
+  DatasetPtr dataset_;
   std::vector<std::pair<int64_t, Latency>> latencies_;
+  std::vector<Json> outputs_;
 };
 
 }  // namespace
