@@ -8,6 +8,7 @@
 #include "commands/evaluate.hpp"
 #include "commands/inspect.hpp"
 #include "commands/prune.hpp"
+#include "commands/qat.hpp"
 #include "commands/quantize.hpp"
 #include "src/core/suggest.hpp"
 
@@ -26,6 +27,8 @@ constexpr std::array table = {
             add_prune},
     Command{"quantize", "weights and activations as integers, after training",
             "pare quantize model.onnx --weights int4 --activations none -o small.onnx", Sibling::engine, add_quantize},
+    Command{"qat", "train with the rounding of the quantized file, and write that file",
+            "pare qat model.onnx --weights int4 --data images/ -o small.onnx -o small.h5", Sibling::engine, add_qat},
     Command{"distill", "train a student model from a teacher model, or from labels alone",
             "pare distill student.onnx --teacher big.onnx --data images/ -o trained.onnx", Sibling::engine,
             add_distill},

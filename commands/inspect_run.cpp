@@ -137,7 +137,7 @@ ExitCode run_inspect(const InspectOptions& options, RunContext& context) {
   context.report.result = result_json(cost, {{options.model, model.format, model.file_bytes, model.sha256}});
   section["opset"] = graph.opset;
   section["unsupported"] = Json::array();
-  context.report.layers = layers_json(graph, cost);
+  context.report.layers = layers_json(cost);
 
   std::string text =
       fmt::format("{}: {}, opset {}\n\n{}\n", options.model, model.format, graph.opset, ports_text(graph));

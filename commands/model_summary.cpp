@@ -47,12 +47,12 @@ Json result_json(const GraphCost& cost, const std::vector<WrittenFile>& files) {
 
 std::string op_name(const Node& node) { return node.domain.empty() ? node.op : node.domain + "." + node.op; }
 
-Json layers_json(const Graph& graph, const GraphCost& cost) {
+Json layers_json(const GraphCost& cost) {
   Json layers = Json::array();
   for (const NodeCost& row : cost.nodes) {
     for (const ValueId input : row.node->inputs) {
-      if (input == no_value || !graph.value(input).constant) continue;
-      const Tensor& weight = *graph.value(input).constant;
+      if (input == no_value || !row.graph->value(input).constant) continue;
+      const Tensor& weight = *row.graph->value(input).constant;
       if (!is_float(weight.dtype) || weight.shape.size() < 2 || weight.elements() == 0) continue;
       Json layer = {{"name", row.node->name}, {"op", op_name(*row.node)}, {"shape", weight.shape}};
       layer["sparsity"] = 1.0 - static_cast<double>(count_nonzero(weight)) / static_cast<double>(weight.elements());

@@ -20,6 +20,6 @@ Json result_json(const GraphCost& cost, const std::vector<WrittenFile>& files);
 std::string op_name(const Node& node);
 
 // The report's `layers`: a row for each use of a weight of rank 2 or more, with its sparsity and the MACs of its node.
-Json layers_json(const Graph& graph, const GraphCost& cost);
+Json layers_json(const GraphCost& cost);
 
 }  // namespace pare

@@ -24,15 +24,14 @@ std::string check_device(const std::string& text) {
 
 void add_compute_options(CLI::App& app, ComputeOptions& options) {
   app.option_defaults()->group("Run");
-  add_text(app, "--device", "auto|cpu|cuda[:N]", options.device, "where the model runs; an absent device is an error")
-      ->check(check_device, "");
+  add_text(app, "--device", "auto|cpu|cuda[:N]", options.device, "where the model runs")->check(check_device, "");
   add_integer(app, "--threads", {0, 4096}, options.threads, "CPU threads; 0: all that the process may use");
   add_integer(app, "--seed", {0, 9e18}, options.seed, "same input and same seed give the same bytes");
 }
 
 void add_resume_options(CLI::App& app, ResumeOptions& options) {
-  app.option_defaults()->group("Resume");
-  add_text(app, "--run-dir", "DIR", options.run_dir, "checkpoints, from which the same command resumes [OUT.run]");
+  app.option_defaults()->group("Run");
+  add_text(app, "--run-dir", "DIR", options.run_dir, "for checkpoints and resuming [OUT.run]");
   add_integer(app, "--checkpoint-every", at_least_zero, options.checkpoint_every,
               "steps between checkpoints; 0: after each epoch");
   add_flag(app, "--no-resume", options.no_resume, "start anew even where a checkpoint is found");

@@ -15,8 +15,7 @@ namespace pare {
 void add_report_options(CLI::App& app, ReportOptions& options) {
   app.option_defaults()->group("Report");
   add_texts(app, "--report", "FILE", options.reports, "write a JSON report (.json); - is stdout; repeatable");
-  add_texts(app, "--gate", "EXPR", options.gates,
-            "exit 4 unless this holds, as 'accuracy>=0.91', 'bytes<=10000'; repeatable");
+  add_texts(app, "--gate", "EXPR", options.gates, "exit 4 unless 'accuracy>=0.91' holds; repeatable");
   add_flag(app, "-q,--quiet", options.quiet, "no table and no progress");
   add_flag(app, "-v,--verbose", options.verbose, "also log details on stderr");
   add_text(app, "--log", "FILE", options.log, "append the log, with details, to FILE");
@@ -36,6 +35,9 @@ void check_model_outputs(const ModelOutputOptions& options) {
     if (!seen.insert(std::filesystem::path(path).lexically_normal().string()).second)
       fail_usage("--out: {} is given twice; name each output once", path);
     check_output(path, options.force);
+    // Where a large .onnx keeps its tensors.
+    if (!options.force && path.ends_with(".onnx") && std::filesystem::exists(path + ".data"))
+      fail_usage("--out: {}.data exists; give --force to replace it", path);
   }
 }
 

@@ -3,6 +3,10 @@
 #include <CLI/App.hpp>
 
 #include "commands/option_kinds.hpp"
+#include "compress/importance.hpp"
+#include "compress/pattern.hpp"
+#include "compress/sparsity_schedule.hpp"
+#include "src/core/error.hpp"
 
 namespace pare {
 
@@ -11,10 +15,59 @@ namespace pare {
 
 namespace {
 
+// What is wrong with a value that `parse` refuses; empty when nothing is.
+template <class Parse>
+std::string refusal(Parse parse, const std::string& text) {
+  try {
+    parse(text);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+void check_pattern(const PruneOptions& options) {
+  const Pattern pattern = parse_pattern(options.structure);
+  if (pattern.kind == Pattern::Kind::n_of_m) {
+    if (options.sparsity > 0)
+      fail_usage("--sparsity: --structure {} says it already ({:.4g}); leave it out", options.structure,
+                 pattern.sparsity());
+    if (options.scope == "erk")
+      fail_usage("--scope erk: --structure {} has the same sparsity everywhere; leave it out", options.structure);
+  } else if (options.sparsity == 0) {
+    fail_usage("--sparsity is missing; give the fraction that becomes zero, as --sparsity 0.9");
+  }
+  if (options.importance == "sparsegpt" && pattern.kind == Pattern::Kind::block)
+    fail_usage("--importance sparsegpt: chooses single weights or N:M (got --structure {})", options.structure);
+  if (options.importance == "sparsegpt" && options.scope == "global")
+    fail_usage("--importance sparsegpt: ranks inside each layer (got --scope global, expected layer or erk)");
+  if (options.regrow > 0 && (pattern.kind != Pattern::Kind::weight || options.importance == "sparsegpt"))
+    fail_usage("--regrow: works with --structure weight and every importance but sparsegpt (got {}, {})",
+               options.structure, options.importance);
+  if (options.regrow > 0 && !options.trains())
+    fail_usage("--regrow: needs training; leave out --mask-only and give --epochs of 1 or more");
+}
+
+void check_whole_channels(const PruneOptions& options) {
+  const ImportanceMethod& method = find_importance(options.importance);
+  const bool of_gradients = method.name == "taylor" || method.name == "fisher";
+  if (method.source != ScoreSource::weights && !of_gradients)
+    fail_usage("--importance {}: works with weights (got --structure {}; give magnitude, taylor, fisher or random)",
+               options.importance, options.structure);
+  if (options.scope == "erk") fail_usage("--scope erk: works with weights (got --structure {})", options.structure);
+  if (options.regrow > 0) fail_usage("--regrow: works with weights (got --structure {})", options.structure);
+}
+
 void check(const PruneOptions& options) {
   check_exists("MODEL", options.model, true);
+  check_channels(options.channels, options.structure, options.sparsity);
+  if (removes_channels(options.structure)) check_whole_channels(options);
+  else check_pattern(options);
   check_data_options(options.data);
   check_training(options.training, options.data);
+  const bool needs_data = options.trains() || find_importance(options.importance).source != ScoreSource::weights;
+  if (needs_data && options.data.data.empty())
+    fail_usage("--data is missing; without samples, --mask-only with --importance magnitude or random prunes");
   check_teacher(options.teacher, {"original", "self", "none"});
   check_model_outputs(options.output);
 }
@@ -27,22 +80,23 @@ std::vector<std::string> models_of(const PruneOptions& options) {
 
 void add_pruning_options(CLI::App& app, PruneOptions& options) {
   app.option_defaults()->group("Pruning");
-  add_real(app, "--sparsity", {0, 1, true, true}, options.sparsity, "fraction of the weights that becomes zero")
-      ->default_str("")
-      ->required();
-  add_choice(app, "--structure", {"weight"}, options.structure, "what is removed as one");
-  add_choice(app, "--importance", {"magnitude", "taylor", "fisher"}, options.importance,
-             "|w|, mean |w*g| or mean (w*g)^2 with g the gradient");
-  add_real(app, "--average", {0, 1, false, true}, options.average,
-           "decay of the moving average of the importance; 0: none");
-  add_choice(app, "--scope", {"global", "layer"}, options.scope,
-             "rank weights of all layers together, or in each layer");
-  add_choice(app, "--schedule", {"one-shot", "cubic"}, options.schedule,
-             "mask at once and retrain, or raise the sparsity during training (Zhu & Gupta 2017)");
-  add_integer(app, "--prune-steps", at_least_zero, options.prune_steps,
-              "steps over which cubic raises the sparsity; 0: the first half of the training");
+  add_real(app, "--sparsity", {0, 1, true, true}, options.sparsity, "share of the weights, blocks, channels or heads")
+      ->default_str("");
+  add_text(app, "--structure", "weight|N:M|block:RxC|channel|head", options.structure, "what is removed as one")
+      ->check([](const std::string& text) { return removes_channels(text) ? "" : refusal(parse_pattern, text); }, "");
+  add_choice(app, "--importance", importance_names(), options.importance, "what scores the weights");
+  add_real(app, "--average", {0, 1}, options.average, "decay of the scores' average; 1: their sum");
+  add_choice(app, "--scope", {"auto", "global", "layer", "erk"}, options.scope,
+             "layers ranked together, or each alone");
+  add_text(app, "--schedule", "one-shot|iterative:N|cubic|linear|exponential", options.schedule, "how it rises")
+      ->check([](const std::string& text) { return refusal(parse_schedule, text); }, "");
+  add_integer(app, "--prune-steps", at_least_zero, options.prune_steps, "steps over which it rises; 0: the first half");
+  add_real(app, "--regrow", {0, 1, false, true}, options.regrow, "share of the kept weights exchanged, at first");
+  add_choice(app, "--regrow-by", {"gradient", "splice"}, options.regrow_by, "for which pruned ones");
+  add_flag(app, "--mask-only", options.mask_only, "zeros instead of smaller, no training");
+  add_integer(app, "--score-samples", at_least_one, options.score_samples, "for scores before or without training");
   add_texts(app, "--include", "GLOB", options.include, "prune only tensors or nodes of this name; repeatable");
-  add_texts(app, "--exclude", "GLOB", options.exclude, "leave tensors or nodes of this name alone; repeatable");
+  add_texts(app, "--exclude", "GLOB", options.exclude, "leave tensors or nodes of this name alone");
 }
 
 }  // namespace
@@ -52,11 +106,13 @@ CommandLine add_prune(CLI::App& app) {
   options->data.split = "train";
   add_argument(app, "MODEL", options->model, "an .onnx or .h5 file");
   add_pruning_options(app, *options);
+  add_channel_options(app, options->channels);
   add_data_options(app, options->data, DataUse::training);
+  app.get_option("--data")->required(false);
   add_training_options(app, options->training);
   app.option_defaults()->group("Distillation");
-  add_text(app, "--teacher", "original|self|FILE|none", options->teacher.teacher,
-           "original: the file that MODEL was made from; self: MODEL");
+  add_texts(app, "--teacher", "original|self|FILE|none", options->teacher.teachers,
+            "original: MODEL's origin; self: MODEL");
   add_teacher_options(app, options->teacher);
   add_model_output_options(app, options->output);
   add_compute_options(app, options->compute);
@@ -73,7 +129,9 @@ CommandLine add_prune(CLI::App& app) {
     auto names = joined({measurable_of_model(),
                          measurable_of_result(),
                          measurable_sizes(options->output.out),
-                         {"metrics.accuracy", "metrics.accuracy_before", "metrics.accuracy_drop", "metrics.loss"}});
+                         {"result.dense_bytes", "result.sparse_bytes"}});
+    if (!options->data.data.empty())
+      names = joined({names, {"metrics.accuracy", "metrics.accuracy_before", "metrics.accuracy_drop", "metrics.loss"}});
     if (options->output.out.size() == 1) names.push_back("metrics.bytes_ratio");
     return names;
   };

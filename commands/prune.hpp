@@ -2,6 +2,7 @@
 #pragma once
 
 #include "commands/command.hpp"
+#include "commands/options_channels.hpp"
 #include "commands/options_compute.hpp"
 #include "commands/options_data.hpp"
 #include "commands/options_output.hpp"
@@ -9,18 +10,23 @@
 
 namespace pare {
 
-// Metrics: accuracy, accuracy_before, accuracy_drop, loss, and bytes_ratio with a single output.
+// Metrics, with labelled data: accuracy, accuracy_before, accuracy_drop, loss; bytes_ratio with a single output.
 struct PruneOptions {
   std::string model;
-  double sparsity = 0;  // in (0, 1); required
-  std::string structure = "weight";
-  std::string importance = "taylor";  // magnitude | taylor | fisher
-  double average = 0.99;              // decay of the moving average of scores, in [0, 1); 0: the last batch alone
-  std::string scope = "global";       // global | layer
-  std::string schedule = "cubic";     // one-shot | cubic
-  int64_t prune_steps = 0;            // training steps over which sparsity rises; 0: the first half of the training
-  std::vector<std::string> include;   // globs over tensor or node names; empty: all prunable
+  double sparsity = 0;                 // in (0, 1); 0: not given, as N:M says it
+  std::string structure = "weight";    // weight | N:M | block:RxC | channel | head
+  std::string importance = "taylor";   // compress/importance.hpp has the table
+  double average = 0.99;               // decay of the moving average of scores, in [0, 1]; 1: the sum of all steps
+  std::string scope = "auto";          // auto | global | layer | erk
+  std::string schedule = "cubic";      // one-shot | iterative:N | cubic | linear | exponential
+  int64_t prune_steps = 0;             // training steps over which sparsity rises; 0: the first half of the training
+  double regrow = 0;                   // share of the kept weights exchanged at a change of the masks
+  std::string regrow_by = "gradient";  // gradient | splice
+  bool mask_only = false;              // no training; channels become zeros instead of going
+  int64_t score_samples = 1024;        // for scores that are measured before or without training
+  std::vector<std::string> include;    // globs over tensor or node names; empty: all prunable
   std::vector<std::string> exclude;
+  ChannelOptions channels;
   DataOptions data;
   TrainingOptions training;
   TeacherOptions teacher;
@@ -28,6 +34,8 @@ struct PruneOptions {
   ResumeOptions resume;
   ModelOutputOptions output;
   ReportOptions report;
+
+  bool trains() const { return !mask_only && (training.steps > 0 || training.epochs > 0); }
 };
 
 CommandLine add_prune(CLI::App& app);

@@ -11,7 +11,6 @@
 namespace pare {
 namespace {
 
-constexpr int64_t assumed_size = 64;
 // How often Reshape nodes may choose anew.
 constexpr int most_tries = 4;
 
@@ -141,6 +140,17 @@ class GroupBuilder {
     return found;
   }
 
+  // The axes of layers' weights: those that only count heads are no widths of layers.
+  static int64_t head_width(const ChannelGroup& group) {
+    int64_t least = 0;
+    for (const GroupMember& member : group.members) {
+      if (member.side == MemberSide::follower) continue;
+      const int64_t of_unit = member.width / group.size();
+      least = least == 0 ? of_unit : std::min(least, of_unit);
+    }
+    return least;
+  }
+
   void measure() {
     std::vector<bool> measured(result_.units.label_count(), false);
     std::vector<int64_t> narrowest(result_.groups.size(), 0);
@@ -155,7 +165,10 @@ class GroupBuilder {
         }
       }
     }
-    for (size_t i = 0; i < narrowest.size(); ++i) result_.groups[i].width_of_unit = std::max<int64_t>(1, narrowest[i]);
+    for (size_t i = 0; i < narrowest.size(); ++i) {
+      ChannelGroup& group = result_.groups[i];
+      group.width_of_unit = std::max<int64_t>(1, group.heads ? head_width(group) : narrowest[i]);
+    }
   }
 
   const Graph& graph_;
@@ -175,11 +188,11 @@ Graph with_folded_sizes(const Graph& graph) {
   return folded;
 }
 
-Graph with_sizes(const Graph& graph, const std::map<std::string, Shape>& shapes) {
+Graph with_sizes(const Graph& graph, const std::map<std::string, Shape>& shapes, AssumedSizes assumed) {
   Graph sized = graph;
   std::map<std::string, int64_t> symbols;
   for (const Port& port : sized.inputs)
-    if (port.ranked && !port.dims.empty() && port.dims[0].size < 0) symbols[port.dims[0].symbol] = 1;
+    if (port.ranked && !port.dims.empty() && port.dims[0].size < 0) symbols[port.dims[0].symbol] = assumed.batch;
   for (const Port& port : sized.inputs) {
     Value& value = sized.value(port.value);
     if (!value.shape) continue;
@@ -190,7 +203,7 @@ Graph with_sizes(const Graph& graph, const std::map<std::string, Shape>& shapes)
       if (shape[k] >= 0) continue;
       const auto symbol = k < port.dims.size() ? symbols.find(port.dims[k].symbol) : symbols.end();
       const bool batch = k == 0 || (symbol != symbols.end() && !symbol->first.empty());
-      shape[k] = batch ? 1 : assumed_size;
+      shape[k] = batch ? assumed.batch : assumed.other;
     }
   }
   infer_shapes(sized);

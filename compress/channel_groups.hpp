@@ -27,7 +27,7 @@ struct GroupMember {
 
 struct ChannelGroup {
   std::vector<Unit> units;    // in the order of the channels they stand for
-  int64_t width_of_unit = 1;  // the fewest indices that a unit has on any axis
+  int64_t width_of_unit = 1;  // the fewest indices that a unit has on any axis; heads: of layers' weights
   bool heads = false;         // units are attention heads
   std::vector<GroupMember> members;
 
@@ -50,9 +50,15 @@ struct ChannelGroups {
 // computed from the size of an axis (the root of the width of a head) stays what it is.
 Graph with_folded_sizes(const Graph& graph);
 
-// The graph with every unknown size of its inputs set: those of `shapes` by input name, else batch 1 and 64 along other
-// axes; shapes inferred.
-Graph with_sizes(const Graph& graph, const std::map<std::string, Shape>& shapes);
+// Taken where a model leaves sizes of its inputs open.
+struct AssumedSizes {
+  int64_t batch = 1;
+  int64_t other = 64;
+};
+
+// The graph with every unknown size of its inputs set: those of `shapes` by input name, else the assumed ones; shapes
+// inferred.
+Graph with_sizes(const Graph& graph, const std::map<std::string, Shape>& shapes, AssumedSizes assumed = {});
 
 // The groups of the graph's constants. `factor` says what a Reshape that splits an axis leaves removable.
 // Deterministic.

@@ -55,7 +55,7 @@ void ShrinkSite::replace_elements(size_t input, const std::map<int64_t, int64_t>
   where.op = "Where";
   where.name = node.name + "_sizes_" + std::to_string(input);
   where.inputs = {no_value, no_value, node.inputs[input]};
-  ShrinkSite inner{graph, where, groups, removed, before};
+  ShrinkSite inner{graph, where, groups, removed, otherwise, before};
   inner.set_constant(0, Tensor::of<uint8_t>(DType::boolean, {static_cast<int64_t>(count)}, replaced));
   inner.set_constant(1, integer_tensor(values));
   const ValueId result = graph.add_value("");
@@ -72,10 +72,10 @@ namespace {
 std::map<int64_t, int64_t> new_sizes(const ShrinkSite& site, size_t input) {
   std::map<int64_t, int64_t> sizes;
   const auto literal = constant_integers(site.graph, site.node, input);
-  const auto& shape = site.graph.value(site.node.outputs[0]).shape;
+  const auto& shape = site.otherwise.value(site.node.outputs[0]).shape;
   for (size_t k = 0; k < site.out().size(); ++k) {
     if (!site.changed(site.out()[k])) continue;
-    const bool fixed = literal ? (*literal)[k] > 0 : shape && (*shape)[k] >= 0;
+    const bool fixed = literal ? (*literal)[k] > 0 : shape && (*shape)[k] == site.out()[k].size;
     if (fixed) sizes[static_cast<int64_t>(k)] = site.kept(site.out()[k]);
   }
   return sizes;

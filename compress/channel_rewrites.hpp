@@ -11,6 +11,7 @@ struct ShrinkSite {
   Node& node;
   const ChannelGroups& groups;
   const RemovedUnits& removed;
+  const Graph& otherwise;     // the graph before, with other sizes where the model leaves them open
   std::vector<Node>& before;  // nodes to insert before this one
 
   const std::vector<Axis>& in(size_t input) const { return groups.axes[static_cast<size_t>(node.inputs[input])]; }

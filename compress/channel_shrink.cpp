@@ -82,6 +82,18 @@ void change_constants(Graph& graph, const ChannelGroups& groups, const RemovedUn
   }
 }
 
+// Sizes that are the same here and in groups.sized do not depend on the inputs.
+Graph with_other_sizes(const Graph& graph) {
+  try {
+    return with_sizes(graph, {}, {2, 96});
+  } catch (const Error&) {
+    // A model that such inputs do not fit: what is known without any.
+    Graph sized = graph;
+    infer_shapes(sized);
+    return sized;
+  }
+}
+
 }  // namespace
 
 int64_t kept_size(const ChannelGroups& groups, const Axis& axis, const RemovedUnits& removed) {
@@ -95,9 +107,10 @@ int64_t kept_size(const ChannelGroups& groups, const Axis& axis, const RemovedUn
 Graph shrink(const Graph& graph, const ChannelGroups& groups, const RemovedUnits& removed) {
   Graph result = graph;
   infer_shapes(result);
+  const Graph otherwise = with_other_sizes(graph);
   std::vector<Node> nodes;
   for (Node& node : result.nodes) {
-    ShrinkSite site{result, node, groups, removed, nodes};
+    ShrinkSite site{result, node, groups, removed, otherwise, nodes};
     rewrite_node(site);
     nodes.push_back(std::move(node));
   }

@@ -137,11 +137,16 @@ void best_scales(const Group& group, CodeRange range, int candidates, Lanes& sca
     if (sums.error.at[c] < least.at[c]) scale.at[c] = fitted.at[c];
 }
 
-PARE_SIMD void encode(const Tile& tile, const Lanes& scale, CodeRange range, uint8_t* codes) {
-  for (int64_t r = 0; r < tile.rows; ++r)
-    for (int64_t c = 0; c < tile.width; ++c)
-      codes[r * tile.stride + c] =
-          quantize_one(tile.values[r * tile.stride + c], scale.at[c], 0, range.lowest, range.highest);
+// Bytes may alias everything, so what the loop reads is named and the codes are restricted: else it stays scalar.
+PARE_SIMD void encode(const Tile& tile, const Lanes& scale, CodeRange range, uint8_t* __restrict codes) {
+  const int64_t rows = tile.rows, width = tile.width, stride = tile.stride;
+  const int lowest = range.lowest, highest = range.highest;
+  const float* __restrict scales = scale.at;
+  for (int64_t r = 0; r < rows; ++r) {
+    const float* __restrict values = tile.values + r * stride;
+    uint8_t* __restrict row = codes + r * stride;
+    for (int64_t c = 0; c < width; ++c) row[c] = quantize_one(values[c], scales[c], 0, lowest, highest);
+  }
 }
 
 }  // namespace

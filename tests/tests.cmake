@@ -22,8 +22,8 @@ function(pare_test name)
 endfunction()
 
 pare_test(test_base FROM tests/core/*.cpp tests/kernels/*.cpp tests/graph/*.cpp LINK pare_base pare_cuda_absent)
-pare_test(test_formats FROM tests/formats/*.cpp LINK pare_hdf5_format pare_base pare_cuda_absent)
-pare_test(test_learn FROM tests/exec/test_*.cpp tests/data/*.cpp tests/train/*.cpp tests/compress/*.cpp
+pare_test(test_formats FROM tests/formats/*.cpp tests/fuzz/mutations.cpp LINK pare_hdf5_format pare_base pare_cuda_absent)
+pare_test(test_learn FROM tests/support/seeded_cases.cpp tests/exec/test_*.cpp tests/data/*.cpp tests/train/*.cpp tests/compress/*.cpp
           LINK pare_hdf5_format pare_learn pare_base pare_cuda_absent)
 pare_test(test_commands FROM tests/commands/*.cpp LINK pare_commands pare_base pare_cuda_absent)
 
@@ -75,3 +75,5 @@ if(pare_with_cuda)
   add_executable(bench_kernels_cuda EXCLUDE_FROM_ALL tests/bench/bench_kernels.cpp tests/support/devices_cuda.cpp)
   target_link_libraries(bench_kernels_cuda PRIVATE pare_base pare_cuda)
 endif()
+add_executable(bench_groups EXCLUDE_FROM_ALL tests/bench/bench_groups.cpp)
+target_link_libraries(bench_groups PRIVATE pare_base pare_cuda_absent)

@@ -44,7 +44,7 @@ class Usage(Front):
         self.assert_usage(run("inspct", "m.onnx"), "unknown command 'inspct'; did you mean 'inspect'?")
         self.assert_usage(self.prune("--epoch", "3"), "unknown option '--epoch'; did you mean '--epochs'?")
         self.assert_usage(self.prune("--scope", "globl"),
-                          "--scope: unknown value (got 'globl', expected one of global, layer); did you mean 'global'?")
+                          "--scope: unknown value (got 'globl', expected one of auto, global, layer, erk); did you mean 'global'?")
         self.assert_usage(self.prune("--gate", "acuracy>=0.9"),
                           "--gate acuracy>=0.9: 'acuracy' is not measured by this command line; did you mean 'accuracy'?")
 

@@ -107,7 +107,7 @@ class Engine(HandOver):
         odd = models.convolutional(self.folder / "odd.onnx", odd_op=True)
         data = models.idx_folder(self.folder / "data")
         out = self.folder / "out.onnx"
-        for command in (["evaluate", odd], ["prune", odd, "--sparsity", "0.5", "-o", out], ["distill", odd, "--teacher", "none", "-o", out]):
+        for command in (["evaluate", odd, "--runtime", "pare"], ["prune", odd, "--sparsity", "0.5", "-o", out], ["distill", odd, "--teacher", "none", "-o", out]):
             self.assert_error(run(*command, "--data", data), 3, odd, "Frobnicate", "'odd'")
         self.assertEqual(self.files(), ["data", "m.onnx", "odd.onnx"])
 

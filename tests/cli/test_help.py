@@ -9,7 +9,7 @@ import unittest
 
 PARE = os.environ["PARE"]
 GOLDEN = pathlib.Path(__file__).parent / "golden"
-COMMANDS = ["inspect", "convert", "evaluate", "prune", "quantize", "distill", "doctor"]
+COMMANDS = ["inspect", "convert", "evaluate", "prune", "quantize", "qat", "distill", "doctor"]
 
 
 def run(*arguments):

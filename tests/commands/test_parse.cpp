@@ -64,7 +64,7 @@ TEST_CASE("parse: options that are not given keep their defaults") {
   CHECK(options.training.optimizer == "adamw");
   CHECK(options.data.split == "train");
   CHECK(options.data.mean.empty());
-  CHECK(options.teacher.teacher == "original");
+  CHECK(options.teacher.teachers == std::vector<std::string>{"original"});
   CHECK(options.schedule == "cubic");
   CHECK_FALSE(options.output.force);
 }
@@ -109,11 +109,20 @@ TEST_CASE("parse: bad values name the option, what was given and what is expecte
       {{"--lr", "0"}, "--lr: bad value (got '0', expected a number above 0)"},
       {{"--lr", "nan"}, "--lr: bad value (got 'nan', expected a number above 0)"},
       {{"--lr", "1/0"}, "--lr: bad value (got '1/0', expected a number above 0)"},
-      {{"--epochs", "0"}, "--epochs: bad value (got '0', expected an integer of at least 1)"},
-      {{"--epochs", "1.5"}, "--epochs: bad value (got '1.5', expected an integer of at least 1)"},
+      {{"--epochs", "-1"}, "--epochs: bad value (got '-1', expected an integer of at least 0)"},
+      {{"--epochs", "1.5"}, "--epochs: bad value (got '1.5', expected an integer of at least 0)"},
       {{"--seed", "99999999999999999999"},
        "--seed: bad value (got '99999999999999999999', expected an integer of at least 0 and at most 9e+18)"},
-      {{"--average", "1"}, "--average: bad value (got '1', expected a number of at least 0 and below 1)"},
+      {{"--average", "1.1"}, "--average: bad value (got '1.1', expected a number of at least 0 and at most 1)"},
+      {{"--structure", "4:2"}, "--structure: bad value (got '4:2', expected N:M with 1 <= N < M <= 32)"},
+      {{"--structure", "row"}, "--structure: bad value (got 'row', expected weight, N:M, block:RxC, channel or head)"},
+      {{"--schedule", "cubik"},
+       "--schedule: bad value (got 'cubik', expected one-shot, iterative:N, cubic, linear or exponential); did you "
+       "mean "
+       "'cubic'?"},
+      {{"--regrow", "1"}, "--regrow: bad value (got '1', expected a number of at least 0 and below 1)"},
+      {{"--regrow-by", "magic"}, "--regrow-by: unknown value (got 'magic', expected one of gradient, splice)"},
+      {{"--score-samples", "0"}, "--score-samples: bad value (got '0', expected an integer of at least 1)"},
       {{"--mean", "0.5,x"}, "--mean: bad value (got 'x', expected a number)"},
       {{"--mean", "0.5,,1"}, "--mean: bad value (got '', expected a number)"},
       {{"--std", "0"}, "--std: bad value (got '0', expected a number above 0)"},
@@ -137,9 +146,7 @@ TEST_CASE("parse: bad values name the option, what was given and what is expecte
   }
 }
 
-TEST_CASE("parse: the sparsity is required and lies between 0 and 1") {
-  CHECK(error_of("prune", {"m.onnx", "--data", "d", "-o", "x.onnx"}) ==
-        "--sparsity is required; see pare prune --help");
+TEST_CASE("parse: the sparsity lies between 0 and 1") {
   for (const char* value : {"0", "1", "-0.5", "1.5", "80%", "nan"}) {
     CAPTURE(value);
     CHECK(error_of("prune", {"m.onnx", "--data", "d", "-o", "x.onnx", "--sparsity", value}) ==

@@ -140,6 +140,7 @@ TEST_CASE("channel_groups: heads of attention, and the channels of all heads") {
   REQUIRE(heads.groups.size() == 1);
   CHECK(heads.groups[0].heads);
   CHECK(heads.groups[0].size() == 4);
+  CHECK(heads.groups[0].width_of_unit == 6);
   CHECK(member(graph, heads.groups[0], "q", 1)->width == 24);
   CHECK(member(graph, heads.groups[0], "out", 0)->width == 24);
   const ChannelGroups channels = channel_groups(graph, Factor::channels);

@@ -5,7 +5,8 @@
 
 TEST_CASE("importance: names find their method, others are refused with the nearest") {
   CHECK(pare::find_importance("fisher").importance == pare::kernels::Importance::fisher);
-  CHECK_FALSE(pare::find_importance("magnitude").needs_gradient);
+  CHECK(pare::find_importance("magnitude").source == pare::ScoreSource::weights);
+  CHECK(pare::find_importance("wanda").source == pare::ScoreSource::activations);
   try {
     pare::find_importance("tailor");
     FAIL("expected an error");

@@ -89,7 +89,7 @@ TEST_CASE("weight-only: a weight that two nodes read in one form is written once
   }
 }
 
-TEST_CASE("weight-only: convolutions have a scale a channel; small weights stay float, and what is not selected") {
+TEST_CASE("weight-only: convolutions have a scale a channel, small weights stay float, and what is not selected") {
   GraphBuilder b;
   const ValueId x = b.input("x", {-1, 16, 8, 8});
   const ValueId y = b.node("Conv", {x, b.weight("large", {32, 16, 3, 3})});

@@ -1,0 +1,37 @@
+// What pruning of channels runs the model on: inputs for the proof, gradients for scores, labelled samples to measure.
+#pragma once
+
+#include "commands/engine_run.hpp"
+#include "commands/prune.hpp"
+#include "compress/channel_scores.hpp"
+
+namespace pare {
+
+class ChannelSamples {
+ public:
+  // Opens --data where it is given. Throws exit 2 and 3 for what does not fit the model.
+  ChannelSamples(const PruneOptions& options, const Graph& graph, at::Device device);
+
+  // The sizes that the samples give the model's inputs; empty without samples.
+  std::map<std::string, Shape> shapes() const;
+  // The first samples as the model takes them, on the CPU; random ones without data.
+  std::vector<at::Tensor> inputs(const Graph& sized) const;
+  // The importance of each unit as --importance says.
+  GroupScores scores(const Graph& graph, const ChannelGroups& groups) const;
+  // Seconds that pare's executor takes for inputs(): the median of runs after warming up.
+  double latency(const Graph& graph, const Graph& sized) const;
+  // Accuracy and loss of a graph on --val, else the test part of the data, else the data; no value without labels.
+  std::optional<Metrics> measure(const Graph& graph) const;
+
+ private:
+  std::vector<at::Tensor> first_inputs() const;
+
+  const PruneOptions& options_;
+  const Graph& graph_;
+  at::Device device_;
+  DatasetPtr samples_;
+  DatasetPtr measured_;
+  LoaderConfig loader_config_;
+};
+
+}  // namespace pare

@@ -1,0 +1,178 @@
+#include "commands/prune_setup_run.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "commands/model_summary.hpp"
+#include "compress/selection.hpp"
+#include "formats/hdf5_tensors.hpp"
+#include "src/core/error.hpp"
+#include "src/core/table.hpp"
+
+namespace pare {
+namespace {
+
+// Steps between two changes of the masks, for schedules that change them gradually.
+constexpr int64_t mask_interval = 25;
+
+std::string scope_of(const PruneOptions& options) {
+  if (options.scope != "auto") return options.scope;
+  return find_importance(options.importance).source == ScoreSource::activations ? "layer" : "global";
+}
+
+void warn_of_remainders(const Pattern& pattern, const std::set<std::string>& weights, const Graph& graph,
+                        RunContext& context) {
+  if (pattern.kind != Pattern::Kind::n_of_m) return;
+  for (const std::string& name : weights) {
+    const int64_t length = weight_layout(graph, graph.find(name)).view.length;
+    if (length % pattern.m != 0)
+      context.warn(
+          fmt::format("weight '{}': its sums of {} do not divide by {}; the last group of each has {} and "
+                      "keeps at most {}",
+                      name, length, pattern.m, length % pattern.m, pattern.n));
+  }
+}
+
+// Bytes of all tensors as they are, and in the layouts that an HDF5 file would choose.
+std::pair<int64_t, int64_t> stored_bytes(const Graph& graph, const std::map<std::string, Tensor>& tensors) {
+  int64_t dense = 0;
+  int64_t sparse = 0;
+  for (const Value& value : graph.values) {
+    if (!value.constant || dtype_bits(value.constant->dtype) == 0) continue;
+    const auto changed = tensors.find(value.name);
+    const Tensor& tensor = changed == tensors.end() ? *value.constant : changed->second;
+    dense += tensor.byte_size();
+    sparse += static_cast<int64_t>(encode_tensor(tensor).bytes.size());
+  }
+  return {dense, sparse};
+}
+
+std::string result_text(const RunContext& context) {
+  const Json& before = context.report.model;
+  const Json& after = context.report.result;
+  const Json& metrics = context.report.metrics;
+  Table table({"", "before", "after"});
+  table.add({"parameters", count_text(before.at("parameters")), count_text(after.at("parameters"))});
+  table.add({"nonzero", count_text(before.at("nonzero")), count_text(after.at("nonzero"))});
+  table.add({"tensors", bytes_text(after.at("dense_bytes")), bytes_text(after.at("sparse_bytes")) + " sparse"});
+  for (const Json& file : after.at("files"))
+    table.add({file.at("path").get<std::string>(), bytes_text(before.at("bytes")), bytes_text(file.at("bytes"))});
+  if (metrics.contains("accuracy"))
+    table.add({"accuracy", percent_text(metrics.at("accuracy_before")), percent_text(metrics.at("accuracy"))});
+  else if (metrics.contains("cosine"))
+    table.add({"cosine to the teacher", "", fmt::format("{:.5f}", metrics.at("cosine").get<double>())});
+  return table.text() + after.at("note").get<std::string>() + "\n";
+}
+
+}  // namespace
+
+PruneConfig prune_config(const PruneOptions& options) {
+  PruneConfig config;
+  config.method = find_importance(options.importance);
+  config.average = options.average;
+  config.pattern = parse_pattern(options.structure);
+  config.scope = scope_of(options);
+  config.regrow = options.regrow;
+  config.regrow_by = options.regrow_by == "splice" ? Regrow::splice : Regrow::gradient;
+  config.seed = static_cast<uint64_t>(options.compute.seed);
+  return config;
+}
+
+double target_sparsity(const PruneOptions& options) {
+  const Pattern pattern = parse_pattern(options.structure);
+  return pattern.kind == Pattern::Kind::n_of_m ? pattern.sparsity() : options.sparsity;
+}
+
+std::set<std::string> prunable_weights(const PruneOptions& options, const Graph& graph, RunContext& context) {
+  std::set<std::string> weights = select_weights(graph, options.include, options.exclude);
+  for (const Port& output : graph.outputs) {
+    const std::string& name = graph.value(output.value).name;
+    if (weights.erase(name) > 0)
+      context.warn(fmt::format("weight '{}': is an output of the model too, so it stays as it is", name));
+  }
+  warn_of_remainders(parse_pattern(options.structure), weights, graph, context);
+  return weights;
+}
+
+SparsitySchedule prune_schedule(const PruneOptions& options, int64_t steps, double initial) {
+  SparsitySchedule schedule = parse_schedule(options.schedule);
+  schedule.target = std::max(target_sparsity(options), initial);
+  schedule.initial = initial;
+  schedule.interval = mask_interval;
+  const int64_t rising = options.prune_steps > 0 ? options.prune_steps : std::max<int64_t>(1, steps / 2);
+  // Averages of gradients need some steps before they mean something.
+  schedule.first_step = std::min<int64_t>({mask_interval, steps / 10, rising});
+  schedule.last_step = std::min(rising, steps) - 1;
+  if (schedule.last_step < schedule.first_step) schedule.first_step = schedule.last_step;
+  return schedule;
+}
+
+void check_target(const PruneOptions& options, const Pruner& pruner) {
+  if (parse_pattern(options.structure).kind == Pattern::Kind::n_of_m) return;
+  if (options.sparsity < pruner.pruned_share())
+    fail_usage("--sparsity {}: the selected weights are {:.4f} sparse already; give more", options.sparsity,
+               pruner.pruned_share());
+}
+
+void report_plan(const PruneOptions& options, const Model& model, const Pruner& pruner, int64_t steps,
+                 int64_t peak_bytes, const std::vector<std::pair<std::string, std::string>>& learned,
+                 RunContext& context) {
+  const PruneConfig config = prune_config(options);
+  const int64_t weights = pruner.selected_elements();
+  const double sparsity = target_sparsity(options);
+  const auto zeros = static_cast<int64_t>(std::ceil(static_cast<double>(weights) * sparsity - 1e-9));
+  const auto before = static_cast<int64_t>(model.file_bytes);
+  // Of the HDF5 file, without its container: a bit a weight and the values that are kept.
+  const int64_t after = before - 4 * zeros + weights / 8;
+  context.report.plan = {{"weights", weights},     {"zeros", zeros},       {"sparsity", sparsity},    {"steps", steps},
+                         {"bytes_before", before}, {"bytes_after", after}, {"peak_bytes", peak_bytes}};
+  Table table({"plan", ""});
+  table.add({"weights to prune", count_text(weights)});
+  table.add({"zero afterwards", count_text(zeros)});
+  table.add({"structure", options.structure});
+  const bool averages = config.method.source == ScoreSource::gradients && steps > 0;
+  table.add({"importance", options.importance + (averages ? fmt::format(", average {}", options.average) : "")});
+  table.add({"schedule", fmt::format("{}, {} scope", steps > 0 ? options.schedule : "at once", config.scope)});
+  if (options.regrow > 0) table.add({"regrowth", fmt::format("{} by {}", options.regrow, options.regrow_by)});
+  for (const auto& [what, value] : learned) table.add({what, value});
+  table.add({"training steps", count_text(steps)});
+  table.add({"size before", bytes_text(before)});
+  table.add({"size after, .onnx", bytes_text(before)});
+  table.add({"size after, .h5", "about " + bytes_text(after)});
+  if (peak_bytes > 0) table.add({"memory for training", "about " + bytes_text(peak_bytes)});
+  context.print(table.text());
+}
+
+Json prune_lineage(const PruneOptions& options) {
+  Json settings = {
+      {"sparsity", target_sparsity(options)}, {"structure", options.structure},
+      {"importance", options.importance},     {"average", options.average},
+      {"scope", scope_of(options)},           {"schedule", options.trains() ? options.schedule : "one-shot"},
+      {"seed", options.compute.seed}};
+  if (options.regrow > 0) {
+    settings["regrow"] = options.regrow;
+    settings["regrow_by"] = options.regrow_by;
+  }
+  return {{"command", "prune"}, {"settings", std::move(settings)}};
+}
+
+ExitCode report_pruned(const PruneOptions& options, const Graph& graph, const std::map<std::string, Tensor>& tensors,
+                       const Pruner& pruner, RunContext& context) {
+  for (const std::string& name : pruner.emptied())
+    context.warn(
+        fmt::format("weight '{}': is zero altogether, so its layer's output does not depend on its input; "
+                    "--scope layer keeps a share of every weight",
+                    name));
+  Json& result = context.report.result;
+  const auto [dense, sparse] = stored_bytes(graph, tensors);
+  result["dense_bytes"] = dense;
+  result["sparse_bytes"] = sparse;
+  const bool neighbours = parse_pattern(options.structure).kind == Pattern::Kind::n_of_m;
+  result["note"] = neighbours ? "N:M zeros make the .h5 smaller; they are faster only in runtimes with kernels for them"
+                              : "zeros make the .h5 smaller, not dense runtimes faster; --structure channel does";
+  context.print(result_text(context));
+  if (neighbours) return ExitCode::ok;
+  return pruner.pruned_share() + 1e-9 < options.sparsity ? ExitCode::goal_missed : ExitCode::ok;
+}
+
+}  // namespace pare

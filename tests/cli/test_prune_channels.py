@@ -1,0 +1,127 @@
+"""pare prune --structure channel|head on the command line: results, targets, and what cannot be."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import models
+import networks
+import numpy
+import onnx
+import onnxruntime
+from onnx import numpy_helper
+
+PARE = os.environ["PARE"]
+
+
+class PruneChannels(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+        self.model = self.folder / "resnet.onnx"
+        networks.resnet(self.model)
+        self.out = self.folder / "small.onnx"
+
+    def prune(self, *options, model=None, data=False):
+        command = [PARE, "prune", model or self.model, "-o", self.out, "--report", self.folder / "report.json", "--force", *options]
+        if not data:
+            command += ["--epochs", "0", "--importance", "magnitude"]
+        if "--structure" not in options:
+            command += ["--structure", "channel"]
+        return subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120, check=False)
+
+    def report(self):
+        return json.loads((self.folder / "report.json").read_text())
+
+    def refused(self, done, code, *words):
+        self.assertEqual(done.returncode, code, done.stderr)
+        self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+        for word in words:
+            self.assertIn(word, done.stderr)
+        self.assertFalse(self.out.exists() and code != 5)
+
+    def test_the_report_has_the_proof_and_the_macs_of_each_layer(self):
+        done = self.prune("--keep-macs", "0.6", "--round-to", "4")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = self.report()
+        self.assertLessEqual(report["result"]["macs"], 0.6 * report["model"]["macs"])
+        self.assertLess(report["result"]["bytes"], report["model"]["bytes"])
+        self.assertLessEqual(report["result"]["proof"]["difference"], 1e-9 * report["result"]["proof"]["magnitude"])
+        before = sum(layer.get("macs_before", 0) for layer in report["layers"] if layer["op"] in ("Conv", "Gemm"))
+        after = sum(layer["macs_after"] for layer in report["layers"] if layer["op"] in ("Conv", "Gemm"))
+        self.assertEqual((before, after), (report["model"]["macs"], report["result"]["macs"]))
+
+    def test_the_same_command_gives_the_same_bytes(self):
+        written = []
+        for threads in ("1", "2"):
+            self.assertEqual(self.prune("--keep-params", "0.5", "--threads", threads).returncode, 0)
+            written.append(self.out.read_bytes())
+        self.assertEqual(*written)
+
+    def test_the_plan_writes_nothing(self):
+        done = self.prune("--sparsity", "0.5", "--dry-run")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertFalse(self.out.exists())
+        widths = self.report()["plan"]["widths"]
+        self.assertTrue(any(row["after"] < row["before"] for row in widths))
+        total, kept = (sum(row[key] for row in widths) for key in ("before", "after"))
+        self.assertLessEqual(kept, 0.5 * total)
+
+    def test_heads_go_and_their_channels_stay(self):
+        networks.gqa_transformer(self.folder / "gqa.onnx")
+        done = self.prune("--structure", "head", "--sparsity", "0.5", "--min-keep", "1", model=self.folder / "gqa.onnx")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(all(row["after"] == 1 for row in self.report()["plan"]["widths"] if row["before"] == 2))
+        session = onnxruntime.InferenceSession(str(self.out), providers=["CPUExecutionProvider"])
+        self.assertEqual(session.run(None, {"x": numpy.zeros((3, 16, 64), numpy.float32)})[0].shape, (3, 10))
+
+    def test_retraining_works_on_the_smaller_graph(self):
+        model = models.convolutional(self.folder / "cnn.onnx")
+        data = models.idx_folder(self.folder / "data")
+        for importance in ("magnitude", "taylor", "fisher"):
+            done = self.prune("--sparsity", "0.5", "--round-to", "1", "--min-keep", "1", "--data", data, "--steps", "3", "--batch", "8",
+                              "--importance", importance, model=model, data=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(self.out).graph.initializer}
+            self.assertEqual(weights["filters"].shape, (2, 1, 3, 3))
+            self.assertEqual(weights["dense"].shape, (10, 2 * 26 * 26))
+            self.assertIn("accuracy_before", self.report()["metrics"])
+
+    def test_a_target_out_of_reach_writes_the_narrowest(self):
+        done = self.prune("--keep-macs", "0.001")
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertEqual(self.report()["verdict"], "goal-missed")
+        self.assertTrue(all(row["after"] == 8 for row in self.report()["plan"]["widths"]))
+        onnxruntime.InferenceSession(str(self.out), providers=["CPUExecutionProvider"])
+
+    def test_a_share_of_the_latency_is_measured(self):
+        done = self.prune("--keep-latency", "0.95", "--round-to", "4", "--threads", "1")
+        self.assertIn(done.returncode, (0, 5), done.stderr)
+        latency = self.report()["plan"]["latency"]
+        self.assertEqual(latency["runtime"], "pare")
+        self.assertEqual(done.returncode == 0, latency["after"] <= 0.95 * latency["before"])
+
+    def test_what_cannot_be_is_refused(self):
+        self.refused(self.prune(), 2, "--structure channel", "--keep-macs")
+        self.refused(self.prune("--sparsity", "0.5", "--keep-macs", "0.5"), 2, "needs one of")
+        self.refused(self.prune("--keep-macs", "1.5"), 2, "--keep-macs")
+        self.refused(self.prune("--keep-macs", "0.5", "--include", "no-such-layer"), 2, "'no-such-layer' matches no channel group")
+        self.refused(self.prune("--keep-macs", "0.5", "--min-keep", "64"), 3, "no channel can be removed")
+        self.refused(self.prune("--structure", "head", "--sparsity", "0.5"), 3, "no head can be removed")
+        self.refused(self.prune("--keep-macs", "0.5", "--importance", "taylor", data=True), 2, "--data")
+
+    def test_weights_that_are_not_numbers_are_named(self):
+        model = onnx.load(self.model)
+        broken = next(tensor for tensor in model.graph.initializer if len(tensor.dims) == 4)
+        values = numpy_helper.to_array(broken).copy()
+        values[0, 0, 0, 0] = numpy.nan
+        broken.CopyFrom(numpy_helper.from_array(values, broken.name))
+        onnx.save(model, self.folder / "nan.onnx")
+        self.refused(self.prune("--keep-macs", "0.5", model=self.folder / "nan.onnx"), 3, f"'{broken.name}'", "not finite")
+
+
+if __name__ == "__main__":
+    unittest.main()
