@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "kernels/quantize.hpp"
 #include "src/core/error.hpp"
@@ -40,6 +41,7 @@ class Lowering {
     Graph& graph = result_.graph;
     const std::vector<Node> nodes = std::move(graph.nodes);
     graph.nodes.clear();
+    find_fine_products(nodes);
     for (const Node& node : nodes) {
       if (!is_fake_quant(node)) keep(node);
       else if (graph.value(node.inputs[0]).constant) lower_weight(node);
@@ -131,12 +133,11 @@ class Lowering {
     const FakeQuantForm form = fake_quant_of(node);
     const std::vector<float> steps = steps_of(node);
     const DType dtype = form.lowest < 0 ? DType::int8 : DType::uint8;
-    const TypeRange range = range_of(dtype);
     const std::string name = graph.value(node.inputs[0]).name, constants = graph.value(node.inputs[1]).name;
     const ValueId zero = shared(constants + "/zero_point", code_tensor(dtype, {}, {zero_point_of(node, form)}));
     ValueId codes = append(make(name + "/quantize", "QuantizeLinear", {node.inputs[0], node.inputs[1], zero}),
                            name + "/codes", dtype);
-    if (form.lowest > range.lowest || form.highest < range.highest) {
+    if (clips(form)) {
       const ValueId low = shared(constants + "/lowest", code_tensor(dtype, {}, {form.lowest}));
       const ValueId high = shared(constants + "/highest", code_tensor(dtype, {}, {form.highest}));
       codes = append(make(name + "/clip", "Clip", {codes, low, high}), name + "/clipped", dtype);
@@ -145,14 +146,45 @@ class Lowering {
     dequantize(name + "/dequantize", codes, node.inputs[1], zero, -1, node.outputs[0]);
   }
 
+  static bool clips(const FakeQuantForm& form) {
+    const TypeRange range = range_of(form.lowest < 0 ? DType::int8 : DType::uint8);
+    return form.lowest > range.lowest || form.highest < range.highest;
+  }
+
+  // Products that values of fewer than 8 bits are made of, or made from. Their biases stay float: no runtime computes
+  // with those values' Clip in integers, and a rounded bias moves the few codes that lie on an edge, which moves more
+  // of them in every layer behind.
+  void find_fine_products(const std::vector<Node>& nodes) {
+    std::map<ValueId, const Node*> producers;
+    for (const Node& node : nodes)
+      for (const ValueId output : node.outputs) producers[output] = &node;
+    for (const Node& node : nodes) {
+      if (!is_fake_quant(node) || constant_value(node.inputs[0]) || !clips(fake_quant_of(node))) continue;
+      clipped_.insert(node.outputs[0]);
+      std::vector<ValueId> open{node.inputs[0]};
+      while (!open.empty()) {
+        const auto found = producers.find(open.back());
+        open.pop_back();
+        if (found == producers.end() || is_fake_quant(*found->second)) continue;
+        const Node& by = *found->second;
+        if (by.op == "Conv" || by.op == "Gemm" || by.op == "MatMul") fine_.insert(by.outputs[0]);
+        else open.insert(open.end(), by.inputs.begin(), by.inputs.end());
+      }
+    }
+  }
+
+  bool constant_value(ValueId id) const { return result_.graph.value(id).constant.has_value(); }
+
   // The node, with its bias as integers where it reads quantized inputs and weights. The bias of a MatMul is the
   // constant of the Add behind it.
   void keep(Node node) {
-    if (node.domain.empty() && (node.op == "Conv" || node.op == "Gemm") && node.input(2) != no_value)
+    if (node.domain.empty() && (node.op == "Conv" || node.op == "Gemm") && node.input(2) != no_value &&
+        !fine_.contains(node.outputs[0]))
       node.inputs[2] = integer_bias(node.inputs[2], node.inputs[0], node.inputs[1]);
     if (node.domain.empty() && node.op == "Add") {
       for (size_t i = 0; i < 2; ++i)
-        if (const auto product = products_.find(node.inputs[i]); product != products_.end())
+        if (const auto product = products_.find(node.inputs[i]);
+            product != products_.end() && !fine_.contains(node.inputs[i]))
           node.inputs[1 - i] = integer_bias(node.inputs[1 - i], product->second.first, product->second.second);
     }
     if (node.domain.empty() && node.op == "MatMul") products_[node.outputs[0]] = {node.inputs[0], node.inputs[1]};
@@ -161,6 +193,7 @@ class Lowering {
 
   ValueId integer_bias(ValueId bias, ValueId input, ValueId weight) {
     Graph& graph = result_.graph;
+    if (clipped_.contains(input)) return bias;
     const auto input_step = inputs_.find(input), weight_step = inputs_.find(weight);
     if (bias == no_value || !graph.value(bias).constant || graph.value(bias).constant->dtype != DType::float32 ||
         input_step == inputs_.end() || weight_step == inputs_.end() || input_step->second.size() != 1)
@@ -189,6 +222,8 @@ class Lowering {
   ExportedGraph result_;
   std::map<std::string, ValueId> shared_;
   std::map<ValueId, std::vector<float>> inputs_;             // steps of quantized values
+  std::set<ValueId> clipped_;                                // values with fewer codes than their type has
+  std::set<ValueId> fine_;                                   // products whose bias is not rounded
   std::map<ValueId, std::pair<ValueId, ValueId>> products_;  // inputs of MatMuls by their output
 };
 

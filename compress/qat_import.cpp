@@ -50,6 +50,7 @@ class Raising {
     // A FakeQuant has the name of the QuantizeLinear that it replaces.
     std::erase_if(result.nodes, [&](const Node& node) { return gone_.contains(node.name) && !is_fake_quant(node); });
     for (const ValueId id : forgotten_) forget(result, id);
+    for (const ValueId id : biases_) name_bias(result, id);
     verify(result);
     return result;
   }
@@ -93,6 +94,7 @@ class Raising {
     value.dtype = DType::float32;
     dropped_.insert(&node);
     forgotten_.insert({node.inputs[0], node.inputs[1]});
+    biases_.push_back(node.outputs[0]);
     return std::nullopt;
   }
 
@@ -193,6 +195,19 @@ class Raising {
     value.constant.reset();
   }
 
+  // Gives a bias the name that it had before it became integers, so that writing again gives the same names.
+  static void name_bias(Graph& graph, ValueId id) {
+    constexpr std::string_view suffix = "/dequantized";
+    std::string name = graph.value(id).name;
+    if (!name.ends_with(suffix)) return;
+    name.resize(name.size() - suffix.size());
+    if (const ValueId other = graph.find(name); other != no_value) forget(graph, other);
+    if (graph.find(name) != no_value) return;
+    graph.by_name.erase(graph.value(id).name);
+    graph.by_name[name] = id;
+    graph.value(id).name = std::move(name);
+  }
+
   const Graph& graph_;
   const Json& grids_;
   std::vector<std::vector<const Node*>> consumers_;
@@ -200,6 +215,7 @@ class Raising {
   std::set<const Node*> dropped_;
   std::set<std::string> gone_;        // nodes that became part of others
   std::set<ValueId> forgotten_;       // values that only those read
+  std::vector<ValueId> biases_;       // that were integers
   std::map<ValueId, ValueId> zeros_;  // by step
 };
 
