@@ -76,7 +76,7 @@ class Line(unittest.TestCase):
 
     def test_outputs_equal_those_of_onnx_runtime(self):
         saved = self.folder / "outputs.npz"
-        pare("evaluate", MODEL, "--data", DATA, "--save-outputs", saved, "-q")
+        pare("evaluate", MODEL, "--data", DATA, "--runtime", "pare", "--save-outputs", saved, "-q")
         with numpy.load(saved) as arrays:
             self.assertEqual(arrays.files, ["logits"])
             logits = arrays["logits"]
@@ -101,7 +101,7 @@ class Line(unittest.TestCase):
         self.assertAlmostEqual(written["result"]["sparsity"], zeros)
         self.assertLess(hdf5_file.stat().st_size, 0.35 * MODEL.stat().st_size)
         # The report is about the first 1,280 of a seeded shuffle; all test images are measured by evaluate.
-        whole = report("evaluate", hdf5_file, "--data", DATA)["metrics"]
+        whole = report("evaluate", hdf5_file, "--data", DATA, "--runtime", "pare")["metrics"]
         self.same_as_runtime(whole, onnx_file)
         pare("convert", hdf5_file, back)
         self.assertEqual(sha256(back), sha256(onnx_file))

@@ -48,7 +48,7 @@ class Qat(unittest.TestCase):
             report = self.qat(self.model, out, "--weights", weights, "--activations", activations)
             self.assertEqual([layer["bits"] for layer in report["layers"]], [8, 8])  # first and last layer
             outputs = self.folder / "outputs.npz"
-            pare("evaluate", out, "--data", self.data, "--split", "test", "--save-outputs", outputs, "--device", "cpu", "--force")
+            pare("evaluate", out, "--data", self.data, "--runtime", "pare", "--split", "test", "--save-outputs", outputs, "--device", "cpu", "--force")
             options = onnxruntime.SessionOptions()
             options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
             session = onnxruntime.InferenceSession(str(out), options)

@@ -64,7 +64,7 @@ class Kinds(unittest.TestCase):
 
     def outputs(self, data, *options, model=None):
         saved = self.folder / "outputs.npz"
-        done = pare("evaluate", model or self.model, "--data", data, "--save-outputs", saved, "--force", "--report", "-", *options)
+        done = pare("evaluate", model or self.model, "--data", data, "--runtime", "pare", "--save-outputs", saved, "--force", "--report", "-", *options)
         with numpy.load(saved) as arrays:
             return {name: arrays[name] for name in arrays.files}, json.loads(done.stdout).get("metrics", {})
 

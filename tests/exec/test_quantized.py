@@ -43,7 +43,7 @@ def evaluated(path, images):
     """The first output by `pare evaluate`, for inputs of images / 255."""
     folder = path.parent
     write_idx(folder, images)
-    command = [PARE, "evaluate", path, "--data", folder, "--save-outputs", folder / "out.npz", "--force"]
+    command = [PARE, "evaluate", path, "--data", folder, "--runtime", "pare", "--save-outputs", folder / "out.npz", "--force"]
     subprocess.run(command, check=True, capture_output=True, text=True)
     return next(iter(numpy.load(folder / "out.npz").values()))
 
