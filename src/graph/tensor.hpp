@@ -61,10 +61,12 @@ struct Tensor {
   int64_t elements() const { return element_count(shape); }
   int64_t byte_size() const { return (elements() * dtype_bits(dtype) + 7) / 8; }
 
-  // The elements as T; T's size must be the dtype's.
+  // The elements as T, copied, since a file's bytes may lie at any address; T's size must be the dtype's.
   template <class T>
-  std::span<const T> as() const {
-    return {reinterpret_cast<const T*>(data.data()), data.size() / sizeof(T)};
+  std::vector<T> as() const {
+    std::vector<T> values(data.size() / sizeof(T));
+    std::copy_n(data.data(), values.size() * sizeof(T), reinterpret_cast<std::byte*>(values.data()));
+    return values;
   }
 
   template <class T>

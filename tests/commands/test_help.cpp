@@ -52,6 +52,9 @@ TEST_CASE("help: the overview lists every command") {
 TEST_CASE("help: required options are in the usage line, and every option is listed") {
   const std::string text = parse_command(find_command("prune"), {"--help"}).help_text;
   CHECK(text.find("Usage: pare prune MODEL --out FILE [options]\n") != std::string::npos);
+  const std::string distill = parse_command(find_command("distill"), {"--help"}).help_text;
+  CHECK(distill.find("\nUsage: pare distill STUDENT --teacher FILE|none --data PATH --out FILE [options]\n") !=
+        std::string::npos);
   for (const char* option :
        {"--sparsity X", "-o, --out FILE", "--dry-run", "--kd-weight X", "--no-resume", "-q, --quiet"})
     CHECK(text.find(fmt::format("\n  {} ", option)) != std::string::npos);

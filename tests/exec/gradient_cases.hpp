@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "src/graph/graph.hpp"
+#include "tests/support/graph_builder.hpp"
 
 namespace pare::test {
 
@@ -22,6 +22,7 @@ struct GradientCase {
   std::map<std::string, Attribute, std::less<>> attributes = {};
   size_t outputs = 1;
   const char* domain = "";
+  size_t captured = 0;  // operands at the end that subgraphs read
 };
 
 inline Operand real(Shape shape, double low = -1, double high = 1) { return {std::move(shape), low, high, true, {}}; }
@@ -43,12 +44,53 @@ inline Operand bytes(DType dtype, Shape shape, const std::vector<uint8_t>& value
 }
 inline Operand left_out() { return {{}, 0, 0, false, Tensor{}}; }
 
+inline Operand truth() { return {{}, 0, 0, false, Tensor::of<uint8_t>(DType::boolean, {}, {1})}; }
+
 using Sizes = std::vector<int64_t>;
+
+inline Subgraph one_operator(const char* op) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", {3, 5}, DType::float64);
+  return std::make_shared<Graph>(b.finish(b.node(op, {x})));
+}
+
+// state * weight, and its tanh, three times.
+inline Subgraph loop_body() {
+  GraphBuilder b;
+  b.input("iteration", {}, DType::int64);
+  const ValueId condition = b.input("condition", {}, DType::boolean);
+  const ValueId state = b.input("state", {3}, DType::float64), weight = b.input("weight", {3}, DType::float64);
+  const ValueId more = b.node("Identity", {condition}), next = b.node("Mul", {state, weight});
+  const ValueId slice = b.node("Tanh", {next});
+  Graph graph = b.finish(more);
+  for (const ValueId output : {next, slice}) graph.outputs.push_back({output, {}, false});
+  return std::make_shared<Graph>(std::move(graph));
+}
+
+// state * weight + element, and its tanh.
+inline Subgraph scan_body() {
+  GraphBuilder b;
+  const ValueId state = b.input("state", {3}, DType::float64), element = b.input("element", {3}, DType::float64);
+  const ValueId weight = b.input("weight", {3}, DType::float64);
+  const ValueId next = b.node("Add", {b.node("Mul", {state, weight}), element});
+  const ValueId slice = b.node("Tanh", {next});
+  Graph graph = b.finish(next);
+  graph.outputs.push_back({slice, {}, false});
+  return std::make_shared<Graph>(std::move(graph));
+}
 
 inline std::vector<GradientCase> gradient_cases() {
   const int64_t one = 1, two = 2, three = 3, last = -1;
   const Operand x = real({2, 3, 5}), image = real({2, 3, 5, 4});
   std::vector<GradientCase> cases = {
+      {"If",
+       {truth(), real({3, 5})},
+       {{"then_branch", one_operator("Tanh")}, {"else_branch", one_operator("Exp")}},
+       1,
+       "",
+       1},
+      {"Loop", {integers({}, {3}), truth(), real({3}), real({3})}, {{"body", loop_body()}}, 2, "", 1},
+      {"Scan", {real({3}), real({4, 3}), real({3})}, {{"body", scan_body()}, {"num_scan_inputs", one}}, 2, "", 1},
       {"Add", {real({2, 3, 5}), real({3, 1})}},
       {"Sub", {real({3, 1}), real({2, 3, 5})}},
       {"Mul", {real({2, 3, 5}), real({5})}},

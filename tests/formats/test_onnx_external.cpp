@@ -1,3 +1,4 @@
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -101,7 +102,9 @@ TEST_CASE("onnx_external: a file over 4 GB is mapped, not read") {
   const OnnxModel model = open_onnx(Bytes::own(bytes), folder.file("model.onnx"));
   const Graph graph = read_graph(model);
   const Tensor& tensor = graph.value(graph.find("w")).constant.value();
-  CHECK(tensor.as<float>().back() == 9);
+  float last = 0;
+  std::memcpy(&last, tensor.data.data() + tensor.data.size() - sizeof last, sizeof last);
+  CHECK(last == 9);
   CHECK(external_bytes(model) == static_cast<size_t>(elements) * 4);
   CHECK(resident() < before + (size_t{64} << 20));
 }

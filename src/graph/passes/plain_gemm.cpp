@@ -10,7 +10,7 @@ int plain_gemm(Graph& graph) {
   };
   const auto multiply = [&](ValueId id, float factor) {
     Tensor& tensor = *graph.value(id).constant;
-    std::vector<float> values(tensor.as<float>().begin(), tensor.as<float>().end());
+    std::vector<float> values = tensor.as<float>();
     for (float& value : values) value *= factor;
     tensor = Tensor::of(DType::float32, tensor.shape, values);
   };
