@@ -70,4 +70,21 @@ std::function<ExitCode(RunContext&)> linked(ExitCode (*run)(const Options&, RunC
   return [run, options](RunContext& context) { return run(*options, context); };
 }
 
+// The command line of a command on models, whose functions take the parsed options.
+template <class Options>
+CommandLine line_of(const std::shared_ptr<Options>& options, void (*check)(const Options&),
+                    std::vector<std::string> (*models)(const Options&),
+                    std::vector<std::string> (*measurable)(const Options&),
+                    ExitCode (*run)(const Options&, RunContext&)) {
+  CommandLine line;
+  line.options = options;
+  line.report = &options->report;
+  line.compute = &options->compute;
+  line.check = [=] { check(*options); };
+  line.models = [=] { return models(*options); };
+  line.measurable = [=] { return measurable(*options); };
+  line.run = linked(run, options);
+  return line;
+}
+
 }  // namespace pare

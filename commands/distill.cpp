@@ -23,9 +23,7 @@ void check(const DistillOptions& options) {
 }
 
 std::vector<std::string> models_of(const DistillOptions& options) {
-  std::vector<std::string> models = options.output.out;
-  models.push_back(options.student);
-  return models;
+  return models_with(options.student, options.output);
 }
 
 std::vector<std::string> measurable_of(const DistillOptions& options) {
@@ -52,20 +50,8 @@ CommandLine add_distill(CLI::App& app) {
   add_choice(app, "--init", {"kaiming", "keep"}, options->init, "draw new weights, or start from the student's own");
   add_data_options(app, options->data, DataUse::training);
   add_training_options(app, options->training);
-  add_model_output_options(app, options->output);
-  add_compute_options(app, options->compute);
-  add_resume_options(app, options->resume);
-  add_report_options(app, options->report);
-
-  CommandLine line;
-  line.options = options;
-  line.report = &options->report;
-  line.compute = &options->compute;
-  line.check = [options] { check(*options); };
-  line.models = [options] { return models_of(*options); };
-  line.measurable = [options] { return measurable_of(*options); };
-  line.run = linked(run_distill, options);
-  return line;
+  add_run_options(app, *options);
+  return line_of(options, check, models_of, measurable_of, run_distill);
 }
 
 }  // namespace pare

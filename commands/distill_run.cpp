@@ -34,9 +34,7 @@ ExitCode run_distill(const DistillOptions& options, RunContext& context) {
   LoadedModel loaded = load_executable(options.student);
   context.report.model = model_json(loaded.model, loaded.graph);
   const int64_t parameters = context.report.model.at("parameters");
-  TrainingRun run(
-      {"distill", options.training, options.teacher, options.data, options.compute, options.resume, options.output},
-      std::move(loaded), device, context);
+  TrainingRun run({"distill", options}, std::move(loaded), device, context);
   if (options.output.dry_run) {
     context.report.plan = {{"parameters", parameters}, {"steps", run.steps()}, {"peak_bytes", run.estimated_bytes()}};
     context.report.plan.update(run.plan_json());

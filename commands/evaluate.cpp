@@ -48,6 +48,10 @@ void check(const EvaluateOptions& options) {
   check_output(options.save_outputs, options.force);
 }
 
+std::vector<std::string> models_of(const EvaluateOptions& options) {
+  return options.against.empty() ? std::vector{options.model} : std::vector{options.model, options.against};
+}
+
 }  // namespace
 
 CommandLine add_evaluate(CLI::App& app) {
@@ -68,18 +72,7 @@ CommandLine add_evaluate(CLI::App& app) {
   add_data_options(app, options->data, DataUse::evaluation);
   add_compute_options(app, options->compute);
   add_report_options(app, options->report);
-
-  CommandLine line;
-  line.options = options;
-  line.report = &options->report;
-  line.compute = &options->compute;
-  line.check = [options] { check(*options); };
-  line.models = [options] {
-    return options->against.empty() ? std::vector{options->model} : std::vector{options->model, options->against};
-  };
-  line.measurable = [options] { return measurable_of(*options); };
-  line.run = linked(run_evaluate, options);
-  return line;
+  return line_of(options, check, models_of, measurable_of, run_evaluate);
 }
 
 }  // namespace pare

@@ -48,4 +48,10 @@ std::vector<std::string> measurable_sizes(const std::vector<std::string>& out) {
   return names;
 }
 
+std::vector<std::string> models_with(const std::string& model, const ModelOutputOptions& output) {
+  std::vector<std::string> models = output.out;
+  models.push_back(model);
+  return models;
+}
+
 }  // namespace pare

@@ -37,4 +37,7 @@ void check_model_outputs(const ModelOutputOptions& options);
 // each.
 std::vector<std::string> measurable_sizes(const std::vector<std::string>& out);
 
+// The model files that a command on `model` reads and writes.
+std::vector<std::string> models_with(const std::string& model, const ModelOutputOptions& output);
+
 }  // namespace pare

@@ -72,11 +72,7 @@ void check(const PruneOptions& options) {
   check_model_outputs(options.output);
 }
 
-std::vector<std::string> models_of(const PruneOptions& options) {
-  std::vector<std::string> models = options.output.out;
-  models.push_back(options.model);
-  return models;
-}
+std::vector<std::string> models_of(const PruneOptions& options) { return models_with(options.model, options.output); }
 
 void add_pruning_options(CLI::App& app, PruneOptions& options) {
   app.option_defaults()->group("Pruning");
@@ -99,6 +95,17 @@ void add_pruning_options(CLI::App& app, PruneOptions& options) {
   add_texts(app, "--exclude", "GLOB", options.exclude, "leave tensors or nodes of this name alone");
 }
 
+std::vector<std::string> measurable_of(const PruneOptions& options) {
+  auto names = joined({measurable_of_model(),
+                       measurable_of_result(),
+                       measurable_sizes(options.output.out),
+                       {"result.dense_bytes", "result.sparse_bytes"}});
+  if (!options.data.data.empty())
+    names = joined({names, {"metrics.accuracy", "metrics.accuracy_before", "metrics.accuracy_drop", "metrics.loss"}});
+  if (options.output.out.size() == 1) names.push_back("metrics.bytes_ratio");
+  return names;
+}
+
 }  // namespace
 
 CommandLine add_prune(CLI::App& app) {
@@ -107,36 +114,10 @@ CommandLine add_prune(CLI::App& app) {
   add_argument(app, "MODEL", options->model, "an .onnx or .h5 file");
   add_pruning_options(app, *options);
   add_channel_options(app, options->channels);
-  add_data_options(app, options->data, DataUse::training);
+  add_retraining_options(app, *options);
   app.get_option("--data")->required(false);
-  add_training_options(app, options->training);
-  app.option_defaults()->group("Distillation");
-  add_texts(app, "--teacher", "original|self|FILE|none", options->teacher.teachers,
-            "original: MODEL's origin; self: MODEL");
-  add_teacher_options(app, options->teacher);
-  add_model_output_options(app, options->output);
-  add_compute_options(app, options->compute);
-  add_resume_options(app, options->resume);
-  add_report_options(app, options->report);
-
-  CommandLine line;
-  line.options = options;
-  line.report = &options->report;
-  line.compute = &options->compute;
-  line.check = [options] { check(*options); };
-  line.models = [options] { return models_of(*options); };
-  line.measurable = [options] {
-    auto names = joined({measurable_of_model(),
-                         measurable_of_result(),
-                         measurable_sizes(options->output.out),
-                         {"result.dense_bytes", "result.sparse_bytes"}});
-    if (!options->data.data.empty())
-      names = joined({names, {"metrics.accuracy", "metrics.accuracy_before", "metrics.accuracy_drop", "metrics.loss"}});
-    if (options->output.out.size() == 1) names.push_back("metrics.bytes_ratio");
-    return names;
-  };
-  line.run = linked(run_prune, options);
-  return line;
+  add_run_options(app, *options);
+  return line_of(options, check, models_of, measurable_of, run_prune);
 }
 
 }  // namespace pare

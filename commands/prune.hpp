@@ -1,17 +1,13 @@
 // pare prune MODEL: scores weights, masks the least important ones, retrains the rest.
 #pragma once
 
-#include "commands/command.hpp"
 #include "commands/options_channels.hpp"
-#include "commands/options_compute.hpp"
-#include "commands/options_data.hpp"
-#include "commands/options_output.hpp"
-#include "commands/options_training.hpp"
+#include "commands/training_command.hpp"
 
 namespace pare {
 
 // Metrics, with labelled data: accuracy, accuracy_before, accuracy_drop, loss; bytes_ratio with a single output.
-struct PruneOptions {
+struct PruneOptions : TrainingCommand {
   std::string model;
   double sparsity = 0;                 // in (0, 1); 0: not given, as N:M says it
   std::string structure = "weight";    // weight | N:M | block:RxC | channel | head
@@ -27,13 +23,6 @@ struct PruneOptions {
   std::vector<std::string> include;    // globs over tensor or node names; empty: all prunable
   std::vector<std::string> exclude;
   ChannelOptions channels;
-  DataOptions data;
-  TrainingOptions training;
-  TeacherOptions teacher;
-  ComputeOptions compute;
-  ResumeOptions resume;
-  ModelOutputOptions output;
-  ReportOptions report;
 
   bool trains() const { return !mask_only && (training.steps > 0 || training.epochs > 0); }
 };

@@ -247,9 +247,7 @@ ExitCode prune_channels(const PruneOptions& options, LoadedModel loaded, at::Dev
   if (!options.mask_only) result.onnx = with_graph(loaded.model.onnx, shrunk);
   if (options.trains()) {
     LoadedModel student{result, read_graph(result.onnx)};
-    TrainingRun run(
-        {"prune", options.training, options.teacher, options.data, options.compute, options.resume, options.output},
-        std::move(student), device, context);
+    TrainingRun run({"prune", options}, std::move(student), device, context);
     const ExitCode end = run.train({});
     if (end == ExitCode::preempted) return end;
     run.write({}, lineage_of(options), before ? &*before : nullptr);
@@ -257,7 +255,11 @@ ExitCode prune_channels(const PruneOptions& options, LoadedModel loaded, at::Dev
   } else {
     write_untrained(options, loaded.model, std::move(result), samples, before, context);
   }
-  context.report.layers = compared_layers(graph, options.mask_only ? masked : shrunk);
+  // At the sizes of the samples: those that the file leaves open would count for nothing.
+  const Graph sized = options.mask_only ? groups.sized : with_sizes(shrunk, samples.shapes());
+  context.report.model["macs"] = graph_cost(groups.sized).macs;
+  context.report.result["macs"] = graph_cost(sized).macs;
+  context.report.layers = compared_layers(groups.sized, sized);
   context.report.result["proof"] = {
       {"difference", proof.difference}, {"magnitude", proof.magnitude}, {"tolerance", ShrinkProof::tolerance}};
   context.print(result_text(context, proof));

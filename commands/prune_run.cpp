@@ -16,9 +16,7 @@ ExitCode run_prune(const PruneOptions& options, RunContext& context) {
   const std::set<std::string> weights = prunable_weights(options, loaded.graph, context);
   if (!options.trains()) return prune_once(options, loaded, weights, device, context);
   const std::vector<std::string> masked = loaded.model.masked;
-  TrainingRun run(
-      {"prune", options.training, options.teacher, options.data, options.compute, options.resume, options.output},
-      std::move(loaded), device, context);
+  TrainingRun run({"prune", options}, std::move(loaded), device, context);
   const Graph& graph = run.student().graph;
   const PruneConfig config = prune_config(options);
   Pruner pruner(

@@ -36,11 +36,7 @@ void check(const QatOptions& options) {
     fail_usage("--ema: averaged weights do not lie on the grid that was trained; leave it out for qat");
 }
 
-std::vector<std::string> models_of(const QatOptions& options) {
-  std::vector<std::string> models = options.output.out;
-  models.push_back(options.model);
-  return models;
-}
+std::vector<std::string> models_of(const QatOptions& options) { return models_with(options.model, options.output); }
 
 void add_quantization_options(CLI::App& app, QatOptions& options) {
   app.option_defaults()->group("Quantization");
@@ -64,6 +60,16 @@ void add_quantization_options(CLI::App& app, QatOptions& options) {
   add_texts(app, "--exclude", "GLOB", options.exclude, "leave tensors or nodes of this name float; repeatable");
 }
 
+std::vector<std::string> measurable_of(const QatOptions& options) {
+  auto names = joined(
+      {measurable_of_model(),
+       measurable_of_result(),
+       measurable_sizes(options.output.out),
+       {"metrics.accuracy", "metrics.accuracy_before", "metrics.accuracy_drop", "metrics.loss", "metrics.agreement"}});
+  if (options.output.out.size() == 1) names.push_back("metrics.bytes_ratio");
+  return names;
+}
+
 }  // namespace
 
 CommandLine add_qat(CLI::App& app) {
@@ -72,34 +78,9 @@ CommandLine add_qat(CLI::App& app) {
   options->training.weight_decay = 0;
   add_argument(app, "MODEL", options->model, "an .onnx or .h5 file, float or written by qat");
   add_quantization_options(app, *options);
-  add_data_options(app, options->data, DataUse::training);
-  add_training_options(app, options->training);
-  app.option_defaults()->group("Distillation");
-  add_texts(app, "--teacher", "original|self|FILE|none", options->teacher.teachers,
-            "original: MODEL's origin; self: MODEL");
-  add_teacher_options(app, options->teacher);
-  add_model_output_options(app, options->output);
-  add_compute_options(app, options->compute);
-  add_resume_options(app, options->resume);
-  add_report_options(app, options->report);
-
-  CommandLine line;
-  line.options = options;
-  line.report = &options->report;
-  line.compute = &options->compute;
-  line.check = [options] { check(*options); };
-  line.models = [options] { return models_of(*options); };
-  line.measurable = [options] {
-    auto names = joined({measurable_of_model(),
-                         measurable_of_result(),
-                         measurable_sizes(options->output.out),
-                         {"metrics.accuracy", "metrics.accuracy_before", "metrics.accuracy_drop", "metrics.loss",
-                          "metrics.agreement"}});
-    if (options->output.out.size() == 1) names.push_back("metrics.bytes_ratio");
-    return names;
-  };
-  line.run = linked(run_qat, options);
-  return line;
+  add_retraining_options(app, *options);
+  add_run_options(app, *options);
+  return line_of(options, check, models_of, measurable_of, run_qat);
 }
 
 int64_t bits_of(const std::vector<std::string>& rules, const std::string& weight, const std::string& node,

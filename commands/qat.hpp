@@ -1,16 +1,12 @@
 // pare qat MODEL: trains with the rounding that the exported file has, and writes that file.
 #pragma once
 
-#include "commands/command.hpp"
-#include "commands/options_compute.hpp"
-#include "commands/options_data.hpp"
-#include "commands/options_output.hpp"
-#include "commands/options_training.hpp"
+#include "commands/training_command.hpp"
 
 namespace pare {
 
 // Metrics: accuracy, accuracy_before, accuracy_drop, loss, agreement, and bytes_ratio with a single output.
-struct QatOptions {
+struct QatOptions : TrainingCommand {
   std::string model;
   std::string weights = "int8";       // int8 | int4 | int3 | int2
   std::string activations = "uint8";  // uint8 | int8 | int4 | int3 | int2 | none
@@ -23,13 +19,6 @@ struct QatOptions {
   int64_t opset = 0;                 // 21: INT4 weights; 0: int8 that holds fewer bits
   std::vector<std::string> include;  // globs over tensor or node names; empty: all that can be quantized
   std::vector<std::string> exclude;
-  DataOptions data;
-  TrainingOptions training;
-  TeacherOptions teacher;
-  ComputeOptions compute;
-  ResumeOptions resume;
-  ModelOutputOptions output;
-  ReportOptions report;
 };
 
 CommandLine add_qat(CLI::App& app);

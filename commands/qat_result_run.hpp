@@ -12,8 +12,9 @@ class Simulation {
   // `graph`: the trained graph with its FakeQuants, whose steps are the distance of two codes.
   Simulation(TrainingRun& run, const Graph& graph, const DataOptions& data);
 
-  // Runs a written graph on the same samples. Throws (exit 1) naming the first layer of which more than a thousandth of
-  // the values differ by more than one step.
+  // Runs a written graph on the same samples, each layer on what the trained one has there: a code that rounding moves
+  // in one layer is not counted in those behind it. Throws (exit 1) naming the first layer of which more than a
+  // thousandth of the values differ by more than one step.
   void check(const Graph& written) const;
 
   // Share of samples with the same largest output, of the last graph that was checked.
@@ -28,6 +29,9 @@ class Simulation {
   // Values of all places, then the outputs, of one batch.
   std::vector<at::Tensor> run_batch(const Executor& executor, const Parameters& parameters, const Graph& graph,
                                     const std::vector<at::Tensor>& inputs) const;
+
+  // The written graph with every place's readers reading a further input instead, and the places as outputs.
+  Graph layer_by_layer(const Graph& written, const std::vector<at::Tensor>& trained) const;
 
   TrainingRun& run_;
   std::vector<Place> places_;

@@ -178,9 +178,7 @@ ExitCode run_qat(const QatOptions& options, RunContext& context) {
   const Graph given = loaded.graph;
   Graph graph = with_context(options.model, [&] { return simulated(options, loaded, device, context); });
   loaded.graph = training_form(graph);
-  TrainingRun run({"qat", options.training, options.teacher, options.data, options.compute, options.resume,
-                   options.output, options.freeze_batch_norm},
-                  std::move(loaded), device, context);
+  TrainingRun run({"qat", options, options.freeze_batch_norm}, std::move(loaded), device, context);
   if (options.output.dry_run) {
     print_plan(options, graph, run, context);
     return ExitCode::ok;

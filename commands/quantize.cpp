@@ -58,9 +58,7 @@ void check(const QuantizeOptions& options) {
 }
 
 std::vector<std::string> models_of(const QuantizeOptions& options) {
-  std::vector<std::string> models = options.output.out;
-  models.push_back(options.model);
-  return models;
+  return models_with(options.model, options.output);
 }
 
 void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
@@ -82,6 +80,15 @@ void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
   add_texts(app, "--exclude", "GLOB", options.exclude, "leave tensors or nodes of this name float; repeatable");
 }
 
+std::vector<std::string> measurable_of(const QuantizeOptions& options) {
+  auto names = joined({measurable_of_model(), measurable_of_result(), measurable_sizes(options.output.out)});
+  if (options.output.out.size() == 1) names.push_back("metrics.bytes_ratio");
+  if (!needs_samples(options)) return names;
+  return joined({names,
+                 {"metrics.cosine", "metrics.snr_db", "metrics.accuracy", "metrics.accuracy_before",
+                  "metrics.accuracy_drop", "metrics.loss"}});
+}
+
 }  // namespace
 
 CommandLine add_quantize(CLI::App& app) {
@@ -94,22 +101,7 @@ CommandLine add_quantize(CLI::App& app) {
   add_model_output_options(app, options->output);
   add_compute_options(app, options->compute);
   add_report_options(app, options->report);
-
-  CommandLine line;
-  line.options = options;
-  line.report = &options->report;
-  line.compute = &options->compute;
-  line.check = [options] { check(*options); };
-  line.models = [options] { return models_of(*options); };
-  line.measurable = [options] {
-    auto names = joined({measurable_of_model(), measurable_of_result(), measurable_sizes(options->output.out)});
-    if (options->output.out.size() == 1) names.push_back("metrics.bytes_ratio");
-    if (!needs_samples(*options)) return names;
-    return joined({names,
-                   {"metrics.cosine", "metrics.snr_db", "metrics.accuracy", "metrics.accuracy_before",
-                    "metrics.accuracy_drop", "metrics.loss"}});
-  };
-  line.run = linked(run_quantize, options);
+  CommandLine line = line_of(options, check, models_of, measurable_of, run_quantize);
   line.choose = [options](CommandLine& chosen) {
     resolve(*options);
     if (needs_samples(*options)) return;

@@ -45,25 +45,25 @@ struct TrainingRun::Loop {
 };
 
 FitConfig TrainingRun::fit_config() const {
-  const TrainingOptions& training = request_.training;
+  const TrainingOptions& training = request_.options.training;
   FitConfig config;
   config.steps = steps_;
   config.accumulate = training.accumulate;
   config.learning_rate = {training.lr, training.lr_schedule, training.warmup, steps_};
   config.clip_norm = training.clip_norm;
   config.precision = precision_;
-  config.checkpoint_every = request_.resume.checkpoint_every;
+  config.checkpoint_every = request_.options.resume.checkpoint_every;
   return config;
 }
 
 int64_t TrainingRun::batch_norm_steps() const {
-  if (request_.training.batch_norm != "train") return 0;
+  if (request_.options.training.batch_norm != "train") return 0;
   return request_.batch_norm_steps > 0 ? request_.batch_norm_steps : steps_;
 }
 
 void TrainingRun::resume(Loop& loop) {
   const std::string path = run_dir_ + "/checkpoint.h5";
-  if (request_.resume.no_resume || !std::filesystem::exists(path)) return;
+  if (request_.options.resume.no_resume || !std::filesystem::exists(path)) return;
   Checkpoint checkpoint{run_settings(), {}, loop.tensors};
   load_checkpoint(checkpoint, path);
   loop.first_step = checkpoint.state.at("steps").get<int64_t>();
@@ -81,8 +81,8 @@ void TrainingRun::save(const Loop& loop, int64_t steps) const {
 
 void TrainingRun::report_progress(Loop& loop, const StepInfo& info) {
   const double seconds = std::chrono::duration<double>(Clock::now() - loop.shown).count();
-  const auto samples =
-      static_cast<double>((info.step - loop.shown_step) * request_.training.accumulate * request_.training.batch);
+  const auto samples = static_cast<double>((info.step - loop.shown_step) * request_.options.training.accumulate *
+                                           request_.options.training.batch);
   const double rate = samples / std::max(seconds, 1e-9);
   loop.shown = Clock::now();
   loop.shown_step = info.step;
@@ -114,7 +114,7 @@ void TrainingRun::validate(Loop& loop, const StepInfo& info, Json& row) {
   };
   exchange();
   const Evaluation evaluation = evaluate_samples(executor_, parameters_, loader_config_.binding, *validation_,
-                                                 request_.data, evaluation_batch, device_);
+                                                 request_.options.data, evaluation_batch, device_);
   double score = 0;
   if (validation_->labelled()) {
     row["accuracy"] = loop.accuracy = score = evaluation.metrics.accuracy;
@@ -135,7 +135,7 @@ bool TrainingRun::end_epoch(Loop& loop, const StepInfo& info) {
   loop.log->add(row);
   context_.report.history.push_back(std::move(row));
   loop.shown = Clock::now();
-  return request_.training.early_stop == 0 || loop.best->stale() < request_.training.early_stop;
+  return request_.options.training.early_stop == 0 || loop.best->stale() < request_.options.training.early_stop;
 }
 
 ExitCode TrainingRun::train(const TrainingParts& parts) {

@@ -16,12 +16,13 @@ void TrainingRun::write(const std::vector<std::string>& masked, Json lineage, co
   lineage["from"] = student_.model.sha256;
   result.lineage.push_back(std::move(lineage));
   std::vector<WrittenFile> files;
-  for (const std::string& path : request_.output.out) files.push_back(save_model(result, path));
+  for (const std::string& path : request_.options.output.out) files.push_back(save_model(result, path));
   // What is reported is what is on disk: each file is read again, and each must give the same outputs.
   Evaluation first;
   for (const WrittenFile& file : files) {
     const LoadedModel written = load_executable(file.path);
-    const Evaluation evaluation = evaluate_samples(written.graph, *final_, request_.data, evaluation_batch, device_);
+    const Evaluation evaluation =
+        evaluate_samples(written.graph, *final_, request_.options.data, evaluation_batch, device_);
     if (&file != &files.front()) {
       if (!evaluation.outputs.front().equal(first.outputs.front()))
         fail_run("{}: gives other outputs than {}", file.path, files.front().path);

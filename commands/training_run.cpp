@@ -14,9 +14,9 @@ TrainingRun::TrainingRun(const TrainingRequest& request, LoadedModel student, at
       context_(context),
       executor_(student_.graph),
       parameters_(student_.graph, device, Training::on),
-      precision_(resolve_precision(request.training.precision, device)) {
-  const DataOptions& data = request.data;
-  const int64_t seed = request.compute.seed;
+      precision_(resolve_precision(request.options.training.precision, device)) {
+  const DataOptions& data = request.options.data;
+  const int64_t seed = request.options.compute.seed;
   if (data.data.empty()) fail_usage("{}: training needs samples; give --data", request.command);
   train_ = open_samples(data, data.data, data.split, seed);
   loader_config_.binding = bind_samples(student_.graph, *train_, data);
@@ -30,27 +30,28 @@ TrainingRun::TrainingRun(const TrainingRequest& request, LoadedModel student, at
   if (final_ == nullptr) final_ = validation_ != nullptr ? validation_ : train_;
   if (bind_samples(student_.graph, *final_, data) != loader_config_.binding)
     fail_input("{}: has other arrays than {}", final_->name(), train_->name());
-  loader_config_.batch = request.training.batch;
+  loader_config_.batch = request.options.training.batch;
   loader_config_.seed = static_cast<uint64_t>(seed);
   loader_config_.shuffle = true;
-  loader_config_.drop_last = train_->size() >= request.training.batch;
+  loader_config_.drop_last = train_->size() >= request.options.training.batch;
   loader_config_.preprocess = preprocess_of(data);
-  loader_config_.augmentations = parse_augmentations(request.training.augment);
-  const int64_t per_epoch = steps_per_epoch(Loader(*train_, loader_config_), request.training.accumulate);
-  steps_ = request.training.steps > 0 ? request.training.steps : request.training.epochs * per_epoch;
+  loader_config_.augmentations = parse_augmentations(request.options.training.augment);
+  const int64_t per_epoch = steps_per_epoch(Loader(*train_, loader_config_), request.options.training.accumulate);
+  steps_ =
+      request.options.training.steps > 0 ? request.options.training.steps : request.options.training.epochs * per_epoch;
   open_teachers();
   plan_outputs();
   plan_features();
-  const TrainingOptions& training = request.training;
+  const TrainingOptions& training = request.options.training;
   state_.emplace(parameters_,
                  OptimizerConfig{training.optimizer, training.weight_decay, training.momentum, !training.no_nesterov},
                  precision_ == "fp16" ? LossScaling::dynamic : LossScaling::none, training.ema);
-  owns_run_dir_ = request.resume.run_dir.empty();
-  run_dir_ = run_dir_of(request.resume, request.output.out);
+  owns_run_dir_ = request.options.resume.run_dir.empty();
+  run_dir_ = run_dir_of(request.options.resume, request.options.output.out);
 }
 
 Evaluation TrainingRun::measure(const Graph& graph) const {
-  return evaluate_samples(graph, *final_, request_.data, TrainingRun::evaluation_batch, device_);
+  return evaluate_samples(graph, *final_, request_.options.data, TrainingRun::evaluation_batch, device_);
 }
 
 Metrics TrainingRun::measure_before() const { return measure(student_.graph).metrics; }
@@ -58,7 +59,7 @@ Metrics TrainingRun::measure_before() const { return measure(student_.graph).met
 int64_t TrainingRun::estimated_bytes() const {
   const GraphCost cost = graph_cost(student_.graph);
   constexpr int64_t float_bytes = 4;
-  return float_bytes * (2 * cost.activations * request_.training.batch + 4 * cost.parameters);
+  return float_bytes * (2 * cost.activations * request_.options.training.batch + 4 * cost.parameters);
 }
 
 Json TrainingRun::run_settings() const {

@@ -5,8 +5,7 @@
 #include <memory>
 
 #include "commands/engine_run.hpp"
-#include "commands/options_output.hpp"
-#include "commands/options_training.hpp"
+#include "commands/training_command.hpp"
 #include "src/train/best_model.hpp"
 #include "src/train/feature_pairs.hpp"
 #include "src/train/fidelity.hpp"
@@ -16,12 +15,7 @@ namespace pare {
 
 struct TrainingRequest {
   const char* command;
-  const TrainingOptions& training;
-  const TeacherOptions& teacher;
-  const DataOptions& data;
-  const ComputeOptions& compute;
-  const ResumeOptions& resume;
-  const ModelOutputOptions& output;
+  const TrainingCommand& options;
   int64_t batch_norm_steps = 0;  // statistics are trained in the first so many steps; 0: in all of them
 };
 

@@ -44,7 +44,7 @@ at::Tensor new_adapter(const Shape& shape, const std::string& name, uint64_t see
 }  // namespace
 
 void TrainingRun::open_teachers() {
-  for (const std::string& choice : request_.teacher.teachers) {
+  for (const std::string& choice : request_.options.teacher.teachers) {
     if (choice == "none") continue;
     std::string path = choice == "self"       ? student_.model.path
                        : choice == "original" ? find_original(student_.model)
@@ -59,7 +59,7 @@ void TrainingRun::open_teachers() {
     TeacherModel teacher;
     teacher.loaded = load_executable(path);
     with_context(path, [&] {
-      if (bind_samples(teacher.loaded.graph, *train_, request_.data) != loader_config_.binding)
+      if (bind_samples(teacher.loaded.graph, *train_, request_.options.data) != loader_config_.binding)
         fail_input("the teacher takes other inputs than the model (expected the same in the same order)");
     });
     teacher.inference = inference_graph(teacher.loaded.graph);
@@ -71,7 +71,7 @@ void TrainingRun::open_teachers() {
 // many. The only output of a teacher belongs to the first.
 size_t TrainingRun::teacher_output(const Graph& teacher, size_t output) const {
   std::string name = student_.graph.value(student_.graph.outputs[output].value).name;
-  const std::string list = "," + request_.teacher.match + ",";
+  const std::string list = "," + request_.options.teacher.match + ",";
   if (const size_t start = list.find("," + name + ":"); start != std::string::npos) {
     const size_t begin = start + name.size() + 2;
     name = list.substr(begin, list.find(',', begin) - begin);
@@ -93,13 +93,13 @@ size_t TrainingRun::teacher_output(const Graph& teacher, size_t output) const {
 
 void TrainingRun::plan_outputs() {
   LossRequest wanted;
-  wanted.task = request_.training.task;
-  wanted.losses = request_.training.loss;
-  wanted.outputs = request_.training.outputs;
+  wanted.task = request_.options.training.task;
+  wanted.losses = request_.options.training.loss;
+  wanted.outputs = request_.options.training.outputs;
   wanted.labelled = train_->labelled();
   for (const Field& target : train_->targets()) wanted.targets.push_back(target.name);
   wanted.teacher = !teachers_.empty();
-  wanted.kd_weight = request_.teacher.kd_weight;
+  wanted.kd_weight = request_.options.teacher.kd_weight;
   loss_plan_ = plan_losses(student_.graph, wanted);
   if (teachers_.empty()) return;
   const auto from_teacher = [&](const LossTerm& term) {
@@ -114,7 +114,7 @@ void TrainingRun::plan_outputs() {
 }
 
 void TrainingRun::plan_features() {
-  const TeacherOptions& options = request_.teacher;
+  const TeacherOptions& options = request_.options.teacher;
   if (teachers_.empty()) {
     if (!options.features.empty() && options.features != "none")
       fail_usage("--features: there is no teacher to be like; give --teacher");
@@ -125,7 +125,7 @@ void TrainingRun::plan_features() {
   if (options.features == "none") feature_pairs_ = {};
   else if (options.features == "auto") feature_pairs_ = pair_blocks(student_.graph, first, Pairing::automatic, loss);
   else if (!options.features.empty()) feature_pairs_ = read_pairs(student_.graph, first, options.features, loss);
-  else if (loss_plan_.task == "none" && request_.training.loss.empty() && teachers_.size() == 1)
+  else if (loss_plan_.task == "none" && request_.options.training.loss.empty() && teachers_.size() == 1)
     feature_pairs_ = pair_blocks(student_.graph, first, Pairing::same, loss);
   std::vector<std::string> of_student, of_teacher;
   for (const NamedPair& pair : feature_pairs_) {
@@ -134,7 +134,8 @@ void TrainingRun::plan_features() {
     adapters_.emplace_back();
     if (pair.adapter.empty()) continue;
     const std::string name = fmt::format("adapter {}:{}", pair.student, pair.teacher);
-    adapters_.back() = new_adapter(pair.adapter, name, static_cast<uint64_t>(request_.compute.seed)).to(device_);
+    adapters_.back() =
+        new_adapter(pair.adapter, name, static_cast<uint64_t>(request_.options.compute.seed)).to(device_);
     parameters_.add_leaf(name, adapters_.back());
   }
   if (!feature_pairs_.empty()) feature_executor_.emplace(with_outputs(student_.graph, of_student));
@@ -161,15 +162,15 @@ Objective TrainingRun::objective(const TrainingParts& parts) const {
   config.targets = loss_plan_.targets;
   config.taught = taught_;
   for (const at::Tensor& adapter : adapters_)
-    config.features.push_back({&find_feature_loss(request_.teacher.feature_loss), adapter});
-  config.feature_weight = request_.teacher.feature_weight;
-  config.label_smoothing = request_.training.label_smoothing;
-  config.temperature = request_.teacher.temperature;
+    config.features.push_back({&find_feature_loss(request_.options.teacher.feature_loss), adapter});
+  config.feature_weight = request_.options.teacher.feature_weight;
+  config.label_smoothing = request_.options.training.label_smoothing;
+  config.temperature = request_.options.teacher.temperature;
   if (loss_plan_.task == "none" && parts.scored) {
-    config.sampled_weight = 1 - request_.teacher.kd_weight;
+    config.sampled_weight = 1 - request_.options.teacher.kd_weight;
     config.scored = parts.scored;
   }
-  config.seed = static_cast<uint64_t>(request_.compute.seed);
+  config.seed = static_cast<uint64_t>(request_.options.compute.seed);
   config.batch_norm_steps = batch_norm_steps();
   return Objective({feature_executor_ ? &*feature_executor_ : &executor_, &parameters_}, teacher_.get(),
                    std::move(config), device_);
@@ -211,7 +212,8 @@ std::vector<at::Tensor> TrainingRun::reference(const Dataset& dataset) const {
     return whole;
   }
   const std::vector<at::Tensor> all =
-      evaluate_samples(teachers_.front().loaded.graph, dataset, request_.data, evaluation_batch, device_).outputs;
+      evaluate_samples(teachers_.front().loaded.graph, dataset, request_.options.data, evaluation_batch, device_)
+          .outputs;
   std::vector<at::Tensor> outputs(student_.graph.outputs.size(), at::empty({0}));
   for (const size_t output : taught_) outputs[output] = all[teacher_output(teachers_.front().inference, output)];
   return outputs;

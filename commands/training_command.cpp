@@ -1,0 +1,25 @@
+#include "commands/training_command.hpp"
+
+#include <CLI/App.hpp>
+
+#include "commands/option_kinds.hpp"
+
+namespace pare {
+
+void add_retraining_options(CLI::App& app, TrainingCommand& options) {
+  add_data_options(app, options.data, DataUse::training);
+  add_training_options(app, options.training);
+  app.option_defaults()->group("Distillation");
+  add_texts(app, "--teacher", "original|self|FILE|none", options.teacher.teachers,
+            "original: MODEL's origin; self: MODEL");
+  add_teacher_options(app, options.teacher);
+}
+
+void add_run_options(CLI::App& app, TrainingCommand& options) {
+  add_model_output_options(app, options.output);
+  add_compute_options(app, options.compute);
+  add_resume_options(app, options.resume);
+  add_report_options(app, options.report);
+}
+
+}  // namespace pare
