@@ -149,26 +149,24 @@ Json quantized_layers_json(const Graph& graph) {
 
 void report_written(TrainingRun& run, const Simulation& simulation, const QuantizedOutput& written,
                     const Metrics& before, RunContext& context) {
-  at::Tensor outputs;
-  Metrics metrics;
+  std::optional<Evaluation> first;
   for (const WrittenFile& file : written.files) {
-    const Evaluation evaluation = run.measure(load_executable(file.path).graph);
-    if (outputs.defined() && !evaluation.outputs.front().equal(outputs))
+    Evaluation evaluation = run.measure(load_executable(file.path).graph);
+    if (first && !evaluation.outputs.front().equal(first->outputs.front()))
       fail_run("{}: gives other outputs than {}", file.path, written.files.front().path);
-    outputs = evaluation.outputs.front();
-    metrics = evaluation.metrics;
+    if (!first) first = std::move(evaluation);
   }
-  Json& report = context.report.metrics;
-  report["accuracy"] = metrics.accuracy;
-  report["accuracy_before"] = before.accuracy;
-  report["accuracy_drop"] = before.accuracy - metrics.accuracy;
-  report["loss"] = metrics.loss;
-  report["agreement"] = simulation.agreement();
+  run.report_quality(*first, &before);
+  context.report.result["export_agreement"] = simulation.agreement();
+  const Json& metrics = context.report.metrics;
   Table table({"", "before", "after"});
   const Json& model = context.report.model;
   for (const WrittenFile& file : written.files)
     table.add({file.path, bytes_text(model.at("bytes")), bytes_text(static_cast<int64_t>(file.bytes))});
-  table.add({"accuracy", percent_text(before.accuracy), percent_text(metrics.accuracy)});
+  if (metrics.contains("accuracy"))
+    table.add({"accuracy", percent_text(before.accuracy), percent_text(metrics.at("accuracy"))});
+  else if (metrics.contains("cosine"))
+    table.add({"cosine to the teacher", "", fmt::format("{:.5f}", metrics.at("cosine").get<double>())});
   context.print(table.text());
 }
 

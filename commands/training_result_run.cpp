@@ -33,21 +33,26 @@ void TrainingRun::write(const std::vector<std::string>& masked, Json lineage, co
     context_.report.result = result_json(cost, files);
     context_.report.layers = layers_json(cost);
   }
+  report_quality(first, before);
+  if (files.size() == 1)
+    context_.report.metrics["bytes_ratio"] =
+        static_cast<double>(files[0].bytes) / static_cast<double>(student_.model.file_bytes);
+}
+
+void TrainingRun::report_quality(const Evaluation& evaluation, const Metrics* before) {
   Json& report = context_.report.metrics;
   if (final_->labelled()) {
-    report["accuracy"] = first.metrics.accuracy;
+    report["accuracy"] = evaluation.metrics.accuracy;
     if (before != nullptr) {
       report["accuracy_before"] = before->accuracy;
-      report["accuracy_drop"] = before->accuracy - first.metrics.accuracy;
+      report["accuracy_drop"] = before->accuracy - evaluation.metrics.accuracy;
     }
-    report["loss"] = first.metrics.loss;
-  } else if (const auto fidelity = compare_outputs(first.outputs, reference(*final_))) {
+    report["loss"] = evaluation.metrics.loss;
+  } else if (const auto fidelity = compare_outputs(evaluation.outputs, reference(*final_))) {
     report["cosine"] = fidelity->cosine;
     report["snr_db"] = fidelity->snr_db;
     if (fidelity->agreement) report["agreement"] = *fidelity->agreement;
   }
-  if (files.size() == 1)
-    report["bytes_ratio"] = static_cast<double>(files[0].bytes) / static_cast<double>(student_.model.file_bytes);
 }
 
 void TrainingRun::finish() {

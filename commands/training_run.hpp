@@ -71,6 +71,10 @@ class TrainingRun {
   // result and metrics. `lineage` is the step that this command adds.
   void write(const std::vector<std::string>& masked, Json lineage, const Metrics* before);
 
+  // Puts into the report how good the outputs of the written model are: accuracy and loss with labels (and the drop
+  // from `before`, unless null); without, how near they are to the targets or to the teacher.
+  void report_quality(const Evaluation& evaluation, const Metrics* before);
+
   // Removes the checkpoint, and the run folder where the command made it: the work is done.
   void finish();
 
