@@ -27,10 +27,7 @@ std::vector<std::string> models_of(const DistillOptions& options) {
 }
 
 std::vector<std::string> measurable_of(const DistillOptions& options) {
-  auto names = joined({measurable_of_model(),
-                       measurable_of_result(),
-                       measurable_sizes(options.output.out),
-                       {"metrics.accuracy", "metrics.loss"}});
+  auto names = measurable_of_training(options);
   if (options.init == "keep") names = joined({names, {"metrics.accuracy_before", "metrics.accuracy_drop"}});
   return names;
 }

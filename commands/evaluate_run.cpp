@@ -77,13 +77,8 @@ class Evaluator {
   // What the command line could have measured depends on the data: it is refused before any work.
   void check_gates() const {
     const bool labelled = dataset_->labelled(), targets = !dataset_->targets().empty();
-    std::vector<Gate> gates;
-    for (const std::string& expr : options_.report.gates) gates.push_back(parse_gate(expr));
-    const auto refuse = [&](std::initializer_list<const char*> names, const char* reason) {
-      for (const Gate& gate : gates)
-        for (const char* name : names)
-          if (gate.name == name || gate.name == std::string("metrics.") + name)
-            fail_usage("--gate {}: cannot be measured, {} {}", gate.expr, dataset_->name(), reason);
+    const auto refuse = [&](std::initializer_list<std::string_view> names, std::string_view reason) {
+      refuse_gates(options_.report.gates, names, dataset_->name(), reason);
     };
     if (!labelled) refuse({"accuracy", "top5", "loss", "accuracy_before", "accuracy_drop"}, "has no class labels");
     if (!targets) refuse({"mse"}, "has no values to compare with");

@@ -113,6 +113,17 @@ void check_measurable(const std::vector<Gate>& gates, const std::vector<std::str
   }
 }
 
+void refuse_gates(const std::vector<std::string>& exprs, std::initializer_list<std::string_view> names,
+                  const std::string& data, std::string_view reason) {
+  for (const std::string& expr : exprs) {
+    const Gate gate = parse_gate(expr);
+    std::string_view name = gate.name;
+    if (name.starts_with("metrics.")) name.remove_prefix(8);
+    if (std::find(names.begin(), names.end(), name) != names.end())
+      fail_usage("--gate {}: cannot be measured, {} {}", gate.expr, data, reason);
+  }
+}
+
 std::optional<double> find_number(const Report& report, const std::string& name) {
   const Json document = {
       {"metrics", report.metrics}, {"result", report.result}, {"model", report.model}, {"cost", report.cost}};

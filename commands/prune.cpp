@@ -96,13 +96,11 @@ void add_pruning_options(CLI::App& app, PruneOptions& options) {
 }
 
 std::vector<std::string> measurable_of(const PruneOptions& options) {
-  auto names = joined({measurable_of_model(),
-                       measurable_of_result(),
-                       measurable_sizes(options.output.out),
-                       {"result.dense_bytes", "result.sparse_bytes"}});
-  if (!options.data.data.empty())
-    names = joined({names, {"metrics.accuracy", "metrics.accuracy_before", "metrics.accuracy_drop", "metrics.loss"}});
-  if (options.output.out.size() == 1) names.push_back("metrics.bytes_ratio");
+  auto names = joined({measurable_of_training(options), {"metrics.accuracy_before", "metrics.accuracy_drop"}});
+  if (!removes_channels(options.structure)) names = joined({names, {"result.dense_bytes", "result.sparse_bytes"}});
+  if (options.data.data.empty())
+    std::erase_if(
+        names, [](const std::string& name) { return name.starts_with("metrics.") && name != "metrics.bytes_ratio"; });
   return names;
 }
 

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "commands/gates.hpp"
+#include "commands/gates.hpp"
 #include "commands/model_summary.hpp"
 #include "commands/prune_samples_run.hpp"
 #include "commands/prune_setup_run.hpp"
@@ -20,7 +22,10 @@ DatasetPtr measured_samples(const PruneOptions& options) {
   DatasetPtr samples =
       data.val.empty() ? find_samples(data, data.data, "test", seed) : open_samples(data, data.val, "test", seed);
   if (samples == nullptr) samples = open_samples(data, data.data, data.split, seed);
-  return samples->labelled() ? samples : nullptr;
+  if (samples->labelled()) return samples;
+  refuse_gates(options.report.gates, {"accuracy", "accuracy_before", "accuracy_drop", "loss"}, samples->name(),
+               "has no class labels");
+  return nullptr;
 }
 
 Metrics measure_graph(const PruneOptions& options, const Graph& graph, const DatasetPtr& samples, at::Device device) {

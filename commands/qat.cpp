@@ -61,13 +61,8 @@ void add_quantization_options(CLI::App& app, QatOptions& options) {
 }
 
 std::vector<std::string> measurable_of(const QatOptions& options) {
-  auto names = joined({measurable_of_model(),
-                       measurable_of_result(),
-                       measurable_sizes(options.output.out),
-                       {"metrics.accuracy", "metrics.accuracy_before", "metrics.accuracy_drop", "metrics.loss",
-                        "result.export_agreement"}});
-  if (options.output.out.size() == 1) names.push_back("metrics.bytes_ratio");
-  return names;
+  return joined({measurable_of_training(options),
+                 {"metrics.accuracy_before", "metrics.accuracy_drop", "result.export_agreement"}});
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "compress/qat_start.hpp"
 #include "compress/selection.hpp"
 #include "formats/onnx_model.hpp"
+#include "src/core/error.hpp"
 #include "src/core/table.hpp"
 
 namespace pare {
@@ -29,6 +30,17 @@ QatGrids grids_of(const QatOptions& options) {
     return static_cast<int>(bits_of(options.bits, weight, node, weight_bits));
   };
   return grids;
+}
+
+// Throws (exit 2) naming a rule of --bits that is about no quantized weight.
+void check_bits(const std::vector<std::string>& rules, const Graph& graph, const QuantPlacement& placement) {
+  constexpr int64_t unmatched = -1;
+  for (const std::string& rule : rules)
+    if (std::none_of(placement.places.begin(), placement.places.end(), [&](const QuantPlace& place) {
+          return place.kind == QuantPlace::Kind::weight &&
+                 bits_of({rule}, graph.value(place.value).name, place.layer, unmatched) != unmatched;
+        }))
+      fail_usage("--bits {}: no quantized weight or layer has such a name", rule);
 }
 
 bool has_fake_quant(const Graph& graph) { return std::any_of(graph.nodes.begin(), graph.nodes.end(), is_fake_quant); }
@@ -77,6 +89,7 @@ Graph simulated(const QatOptions& options, const LoadedModel& loaded, at::Device
   const auto names = select_weights(graph, options.include, options.exclude);
   const QuantPlacement placement =
       place_quantization(graph, [&](const std::string& name) { return names.contains(name); });
+  check_bits(options.bits, graph, placement);
   if (placement.layers.empty()) fail_input("{}: no layer can be quantized", options.model);
   const QatGrids grids = grids_of(options);
   start_fake_quant(graph, placement, grids, calibrate(options, graph, placement, grids, device));

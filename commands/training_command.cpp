@@ -15,6 +15,15 @@ void add_retraining_options(CLI::App& app, TrainingCommand& options) {
   add_teacher_options(app, options.teacher);
 }
 
+std::vector<std::string> measurable_of_training(const TrainingCommand& options) {
+  auto names = joined({measurable_of_model(),
+                       measurable_of_result(),
+                       measurable_sizes(options.output.out),
+                       {"metrics.accuracy", "metrics.loss", "metrics.cosine", "metrics.snr_db", "metrics.agreement"}});
+  if (options.output.out.size() == 1) names.push_back("metrics.bytes_ratio");
+  return names;
+}
+
 void add_run_options(CLI::App& app, TrainingCommand& options) {
   add_model_output_options(app, options.output);
   add_compute_options(app, options.compute);

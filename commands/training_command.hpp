@@ -22,6 +22,9 @@ struct TrainingCommand {
 // Data, training and teacher of a command that retrains MODEL: the original is the teacher where nothing else is said.
 void add_retraining_options(CLI::App& app, TrainingCommand& options);
 
+// Numbers that the report of a trained model holds: with labels accuracy and loss, without the likeness to the teacher.
+std::vector<std::string> measurable_of_training(const TrainingCommand& options);
+
 // Outputs, device, run folder and report: the last groups of the help.
 void add_run_options(CLI::App& app, TrainingCommand& options);
 

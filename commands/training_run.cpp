@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "commands/gates.hpp"
 #include "src/core/error.hpp"
 #include "src/graph/cost.hpp"
 #include "src/train/precision.hpp"
@@ -30,6 +31,7 @@ TrainingRun::TrainingRun(const TrainingRequest& request, LoadedModel student, at
   if (final_ == nullptr) final_ = validation_ != nullptr ? validation_ : train_;
   if (bind_samples(student_.graph, *final_, data) != loader_config_.binding)
     fail_input("{}: has other arrays than {}", final_->name(), train_->name());
+  check_gates();
   loader_config_.batch = request.options.training.batch;
   loader_config_.seed = static_cast<uint64_t>(seed);
   loader_config_.shuffle = true;
@@ -48,6 +50,16 @@ TrainingRun::TrainingRun(const TrainingRequest& request, LoadedModel student, at
                  precision_ == "fp16" ? LossScaling::dynamic : LossScaling::none, training.ema);
   owns_run_dir_ = request.options.resume.run_dir.empty();
   run_dir_ = run_dir_of(request.options.resume, request.options.output.out);
+}
+
+void TrainingRun::check_gates() const {
+  const std::vector<std::string>& gates = request_.options.report.gates;
+  if (final_->labelled()) {
+    refuse_gates(gates, {"cosine", "snr_db", "agreement"}, final_->name(), "has labels: accuracy is measured");
+  } else {
+    refuse_gates(gates, {"accuracy", "accuracy_before", "accuracy_drop", "loss"}, final_->name(),
+                 "has no class labels");
+  }
 }
 
 Evaluation TrainingRun::measure(const Graph& graph) const {

@@ -82,6 +82,8 @@ class TrainingRun {
   // What train() works with beside the members.
   struct Loop;
 
+  // Refuses (exit 2) gates that the data of the final measurement cannot answer.
+  void check_gates() const;
   FitConfig fit_config() const;
   int64_t batch_norm_steps() const;
   void resume(Loop& loop);

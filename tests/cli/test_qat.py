@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import time
 import unittest
 
 import numpy as np
@@ -94,11 +95,33 @@ class Qat(unittest.TestCase):
                 self.assertTrue((constants(again)[name][zero] == 0).all(), name)
 
     def test_the_same_bytes_again_and_after_a_stop(self):
-        paths = []
-        for name, threads in (("a.onnx", 1), ("b.onnx", 1)):
-            paths.append(self.folder / name)
-            self.qat(self.model, paths[-1], "--weights", "int4", "--activations", "int4", "--threads", threads)
-        self.assertEqual(paths[0].read_bytes(), paths[1].read_bytes())
+        whole, again, stopped = (self.folder / name for name in ("whole.onnx", "again.onnx", "stopped.onnx"))
+        options = ["--weights", "int4", "--activations", "int4", "--threads", 1, "--checkpoint-every", 1, "--steps", 60]
+        command = ["qat", self.model, "--data", self.data, "--batch", 16, "--lr", "1e-3", "--device", "cpu", "-q", *options]
+        for out in (whole, again):
+            pare(*command, "-o", out)
+        self.assertEqual(whole.read_bytes(), again.read_bytes())
+        run = subprocess.Popen([PARE, *map(str, command), "-o", str(stopped)])
+        checkpoint = self.folder / "stopped.onnx.run" / "checkpoint.h5"
+        while run.poll() is None and not checkpoint.exists():
+            time.sleep(0.01)
+        run.terminate()
+        self.assertEqual(run.wait(60), 75)
+        pare(*command, "-o", stopped)
+        self.assertEqual(whole.read_bytes(), stopped.read_bytes())
+
+    def test_without_labels_the_teacher_is_the_measure(self):
+        samples = self.folder / "samples.npz"
+        np.savez(samples, x=np.random.default_rng(2).random((32, 1, 28, 28), dtype=np.float32))
+        out, report = self.folder / "small.onnx", self.folder / "report.json"
+        command = ["qat", self.model, "--data", samples, "--steps", 4, "--batch", 8, "--device", "cpu", "-q", "-o", out]
+        refused = pare(*command, "--gate", "accuracy>=0", code=2)
+        self.assertIn("has no class labels", refused.stderr)
+        self.assertFalse(out.exists())
+        pare(*command, "--gate", "cosine>=0.9", "--report", report)
+        metrics = json.loads(report.read_text())["metrics"]
+        self.assertNotIn("accuracy", metrics)
+        self.assertGreater(metrics["cosine"], 0.9)
 
     def test_every_quantizer_and_bad_values(self):
         out = self.folder / "small.onnx"
@@ -106,7 +129,7 @@ class Qat(unittest.TestCase):
             self.qat(self.model, out, "--quantizer", quantizer, "--weights", "int4", "--activations", "int4")
         self.qat(self.model, out, "--activations", "none")
         self.assertNotIn("QuantizeLinear", [node.op_type for node in onnx.load(out).graph.node])
-        for bad in (["--weights", "int5"], ["--activations", "int9"], ["--quantizer", "x"], ["--bits", "conv1"], ["--bits", "a=9"],
+        for bad in (["--weights", "int5"], ["--activations", "int9"], ["--quantizer", "x"], ["--bits", "conv1"], ["--bits", "a=9"], ["--bits", "nothing=4"], ["--gate", "cosine>=0"],
                     ["--opset", "13"], ["--outer-bits", "9"], ["--calibration", "best"], ["--ema", "0.9"]):
             pare("qat", self.model, "--data", self.data, "-o", self.folder / "new.onnx", *bad, code=2)
         self.assertFalse((self.folder / "new.onnx").exists())
