@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "commands/gates.hpp"
-#include "commands/gates.hpp"
 #include "commands/model_summary.hpp"
 #include "commands/prune_samples_run.hpp"
 #include "commands/prune_setup_run.hpp"
