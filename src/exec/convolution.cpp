@@ -1,11 +1,18 @@
 #include "src/exec/convolution.hpp"
 
+#include <ATen/autocast_mode.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/convolution.h>
 
 #include "src/core/error.hpp"
 
 namespace pare {
+
+at::Tensor in_autocast_type(const at::Tensor& tensor) {
+  const at::DeviceType device = tensor.device().type();
+  if (!at::autocast::is_autocast_enabled(device)) return tensor;
+  return at::autocast::cached_cast(at::autocast::get_autocast_dtype(device), tensor, device);
+}
 
 std::vector<int64_t> kernel_shape(const Site& site, size_t weight) {
   std::vector<int64_t> kernel = site.node.integers("kernel_shape", {});
@@ -36,9 +43,10 @@ at::Tensor Convolution::run(const at::Tensor& x, const at::Tensor& w, const at::
   Windows windows = windows_;
   windows.resolve_pads(x.sizes().slice(2).vec());
   const std::vector<int64_t> none(windows.kernel.size(), 0);
-  const std::optional<at::Tensor> offset = bias.defined() ? std::optional(bias) : std::nullopt;
+  const std::optional<at::Tensor> offset = bias.defined() ? std::optional(in_autocast_type(bias)) : std::nullopt;
   const bool symmetric = windows.symmetric();
-  return at::convolution(symmetric ? x : padded(x, windows.pads_begin, windows.pads_end, 0), w, offset, windows.strides,
+  const at::Tensor input = symmetric ? x : padded(x, windows.pads_begin, windows.pads_end, 0);
+  return at::convolution(in_autocast_type(input), in_autocast_type(w), offset, windows.strides,
                          symmetric ? windows.pads_begin : none, windows.dilations, false, none, group_);
 }
 

@@ -6,6 +6,10 @@
 
 namespace pare {
 
+// The tensor in the type that autocast runs convolutions in, or as it is outside of autocast. ATen does this by itself
+// for conv1d to conv3d, but for at::convolution on CUDA only.
+at::Tensor in_autocast_type(const at::Tensor& tensor);
+
 class Convolution {
  public:
   // The node's weight is its input `weight`. Throws (exit 3) where the kernel's shape is not known.

@@ -28,10 +28,10 @@ Step conv_transpose(const Site& site) {
   const Sizes none(kernel.size(), 0);
   return [=](const Call& call) {
     const std::optional<at::Tensor> bias =
-        call.in.size() > 2 && call.in[2].defined() ? std::optional(call.in[2]) : std::nullopt;
+        call.in.size() > 2 && call.in[2].defined() ? std::optional(in_autocast_type(call.in[2])) : std::nullopt;
     // The whole output first; pads then cut it, and where a size is asked for, they follow from it.
-    at::Tensor y =
-        at::convolution(call.in[0], call.in[1], bias, windows.strides, none, windows.dilations, true, none, group);
+    at::Tensor y = at::convolution(in_autocast_type(call.in[0]), in_autocast_type(call.in[1]), bias, windows.strides,
+                                   none, windows.dilations, true, none, group);
     for (size_t i = 0; i < kernel.size(); ++i) {
       const int64_t axis = static_cast<int64_t>(i) + 2;
       const int64_t size = y.size(axis) + added[i];
