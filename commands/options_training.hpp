@@ -46,6 +46,7 @@ struct TeacherOptions {
   std::string features;                 // none | auto | "a:b,..."; empty: blocks of the same network without labels
   std::string feature_loss = "fitnet";  // fitnet | attention | similarity | relational
   double feature_weight = 1;
+  std::string cache = "off";  // folder of teachers' outputs
 };
 
 // Defaults shown in help are the values that `options` holds when it is added.

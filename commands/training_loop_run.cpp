@@ -73,6 +73,7 @@ void TrainingRun::resume(Loop& loop) {
 }
 
 void TrainingRun::save(const Loop& loop, int64_t steps) const {
+  if (teacher_ != nullptr) teacher_->save();
   Checkpoint checkpoint{run_settings(), {{"steps", steps}, {"history", context_.report.history}}, loop.tensors};
   if (loop.best) checkpoint.state["best"] = loop.best->numbers();
   checkpoint.graph = graph_of(student_.model.onnx);
@@ -164,6 +165,7 @@ ExitCode TrainingRun::train(const TrainingParts& parts) {
   Loader loader(*train_, loader_config_);
   const FitEnd end =
       fit(fit_config(), *state_, objective(parts), loader, device_, loop.first_step, hooks, stop_requested);
+  if (teacher_ != nullptr) teacher_->save();
   if (end == FitEnd::stopped) return ExitCode::preempted;
   if (loop.best && loop.best->kept()) {
     loop.best->restore();

@@ -80,8 +80,8 @@ Json TrainingRun::run_settings() const {
   settings["teachers"] = Json::array();
   for (const TeacherModel& teacher : teachers_) settings["teachers"].push_back(teacher.loaded.model.sha256);
   static const std::vector<std::string> elsewhere = {
-      "out",       "report",           "force", "gate",   "dry-run", "quiet", "verbose", "log", "run-dir",
-      "no-resume", "checkpoint-every", "model", "teacher"};
+      "out",       "report",           "force", "gate",    "dry-run",      "quiet", "verbose", "log", "run-dir",
+      "no-resume", "checkpoint-every", "model", "teacher", "teacher-cache"};
   for (const auto& [key, value] : context_.report.settings.items())
     if (std::find(elsewhere.begin(), elsewhere.end(), key) == elsewhere.end()) settings[key] = value;
   return settings;

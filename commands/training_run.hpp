@@ -95,6 +95,8 @@ class TrainingRun {
   void open_teachers();
   void plan_outputs();
   void plan_features();
+  void keep_outputs(const std::string& folder);
+  bool only_softmax_matters(size_t output) const;
   size_t teacher_output(const Graph& teacher, size_t output) const;
   Objective objective(const TrainingParts& parts) const;
   // What outputs are compared with where there are no labels: targets of the data for a regression, else the outputs of

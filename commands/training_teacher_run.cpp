@@ -9,6 +9,7 @@
 #include "commands/training_run.hpp"
 #include "src/core/error.hpp"
 #include "src/graph/block_outputs.hpp"
+#include "src/train/cached_teacher.hpp"
 
 namespace pare {
 namespace {
@@ -153,7 +154,38 @@ void TrainingRun::plan_features() {
     teacher.parameters.emplace(teacher.graph, device_, Training::off);
     running.push_back({&*teacher.executor, &*teacher.parameters});
   }
-  if (!taught_.empty() || !feature_pairs_.empty()) teacher_ = std::make_unique<LiveTeacher>(std::move(running));
+  if (taught_.empty() && feature_pairs_.empty()) return;
+  teacher_ = std::make_unique<LiveTeacher>(std::move(running));
+  if (options.cache != "off") keep_outputs(options.cache);
+}
+
+void TrainingRun::keep_outputs(const std::string& folder) {
+  CachedTeacherConfig config{
+      folder, "", {}, {}, loader_config_.binding.batch > 0, [this](const std::string& text) {
+                               context_.warn(text); }};
+  Json names = Json::array();
+  for (const Port& output : teachers_.front().graph.outputs) {
+    const size_t index = names.size();
+    names.push_back(teachers_.front().graph.value(output.value).name);
+    const bool logits = index < taught_.size() && only_softmax_matters(taught_[index]);
+    config.outputs.push_back({names.back(), logits});
+  }
+  for (const BoundInput& input : loader_config_.binding.inputs)
+    config.shared_inputs.push_back(input.whole || train_->fields()[input.field].shared);
+  Json key = {{"outputs", names}, {"precision", precision_}, {"device", device_.is_cuda() ? "cuda" : "cpu"}};
+  for (const CachedOutput& output : config.outputs) key["logits"].push_back(output.logits);
+  for (const TeacherModel& teacher : teachers_) key["teachers"].push_back(teacher.loaded.model.sha256);
+  const std::string text = key.dump();
+  config.key = sha256_hex(std::as_bytes(std::span(text))).substr(0, 32);
+  teacher_ = std::make_unique<CachedTeacher>(std::move(teacher_), std::move(config));
+}
+
+// Whether all losses on an output are of its softmax at some temperature.
+bool TrainingRun::only_softmax_matters(size_t output) const {
+  return std::all_of(loss_plan_.terms.begin(), loss_plan_.terms.end(), [&](const LossTerm& term) {
+    return term.output != output || term.kind == LossKind::kl || term.kind == LossKind::dkd ||
+           term.kind == LossKind::ce;
+  });
 }
 
 Objective TrainingRun::objective(const TrainingParts& parts) const {

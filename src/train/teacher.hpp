@@ -17,6 +17,8 @@ class Teacher {
   virtual ~Teacher() = default;
   // The outputs for a batch of `epoch`, whose inputs lie on the device. No gradients.
   virtual std::vector<at::Tensor> outputs(const Batch& batch, std::span<const at::Tensor> inputs, int64_t epoch) = 0;
+  // Keeps what was computed so far, where outputs are kept between runs; called with every checkpoint.
+  virtual void save() {}
 };
 
 // Teachers that run, each with the same outputs in the same order: the mean of them.
