@@ -23,6 +23,7 @@ CommandLine add_convert(CLI::App& app) {
   add_argument(app, "OUT", options->out, "the written file, .onnx or .h5; only --check does without")->required(false);
   app.option_defaults()->group("Output");
   add_flag(app, "--force", options->force, "replace an existing OUT");
+  add_entropy_option(app, options->entropy_code);
   add_flag(app, "--check", options->check,
            "read OUT again and compare it with IN; without OUT, IN with its stored hashes");
   add_report_options(app, options->report);
@@ -33,7 +34,7 @@ CommandLine add_convert(CLI::App& app) {
   line.check = [options] {
     check_exists("IN", options->in, true);
     if (options->out.empty() && !options->check) fail_usage("OUT is required; see pare convert --help");
-    check_model_outputs({outputs_of(*options), options->force, false});
+    check_model_outputs({outputs_of(*options), options->force, false, options->entropy_code});
   };
   line.models = [options] { return joined({{options->in}, outputs_of(*options)}); };
   line.measurable = [options] {

@@ -11,6 +11,7 @@ struct ConvertOptions {
   std::string out;  // empty only with `check`
   bool force = false;
   bool check = false;  // compare OUT with IN; without OUT, IN with the hashes that it stores
+  bool entropy_code = false;
   ReportOptions report;
 };
 

@@ -56,7 +56,7 @@ ExitCode run_convert(const ConvertOptions& options, RunContext& context) {
                  options.in);
     context.print(fmt::format("{}: {} tensors and the graph match their stored hashes\n", options.in, tensors.size()));
   } else {
-    files.push_back(save_model(model, options.out));
+    files.push_back(save_model(model, options.out, {options.entropy_code}));
     if (options.check) check_written(tensors, files.front());
     context.print(
         fmt::format("{}: {}, {} of {}{}\n", options.out, bytes_text(static_cast<int64_t>(files.front().bytes)),

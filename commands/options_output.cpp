@@ -1,5 +1,6 @@
 #include "commands/options_output.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <set>
 
@@ -25,7 +26,18 @@ void add_model_output_options(CLI::App& app, ModelOutputOptions& options) {
   app.option_defaults()->group("Output");
   add_texts(app, "-o,--out", "FILE", options.out, "written model, .onnx or .h5; repeatable")->required();
   add_flag(app, "--force", options.force, "replace existing outputs");
+  add_entropy_option(app, options.entropy_code);
   add_flag(app, "--dry-run", options.dry_run, "print what would be done; run nothing");
+}
+
+void add_entropy_option(CLI::App& app, bool& entropy_code) {
+  add_flag(app, "--entropy-code", entropy_code, "rANS codes in .h5 outputs: the smallest file");
+}
+
+void check_entropy_option(bool entropy_code, const std::vector<std::string>& out) {
+  const auto is_hdf5 = [](const std::string& path) { return std::string_view(format_of(path).name) == "hdf5"; };
+  if (entropy_code && std::none_of(out.begin(), out.end(), is_hdf5))
+    fail_usage("--entropy-code: no output is HDF5; name one that ends in .h5");
 }
 
 void check_model_outputs(const ModelOutputOptions& options) {
@@ -39,6 +51,7 @@ void check_model_outputs(const ModelOutputOptions& options) {
     if (!options.force && path.ends_with(".onnx") && std::filesystem::exists(path + ".data"))
       fail_usage("--out: {}.data exists; give --force to replace it", path);
   }
+  check_entropy_option(options.entropy_code, options.out);
 }
 
 std::vector<std::string> measurable_sizes(const std::vector<std::string>& out) {

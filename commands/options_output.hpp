@@ -19,11 +19,12 @@ struct ReportOptions {
   std::string log;
 };
 
-// -o --force --dry-run
+// -o --force --entropy-code --dry-run
 struct ModelOutputOptions {
   std::vector<std::string> out;  // at least one
   bool force = false;
   bool dry_run = false;
+  bool entropy_code = false;  // of HDF5 outputs
 };
 
 void add_report_options(CLI::App& app, ReportOptions& options);
@@ -32,6 +33,11 @@ void add_model_output_options(CLI::App& app, ModelOutputOptions& options);
 // Refuses (exit 2) outputs that exist without --force, that are named twice, whose extension is no model format, or
 // whose folder cannot be written.
 void check_model_outputs(const ModelOutputOptions& options);
+
+// --entropy-code
+void add_entropy_option(CLI::App& app, bool& entropy_code);
+// Refuses (exit 2) --entropy-code where no output is HDF5.
+void check_entropy_option(bool entropy_code, const std::vector<std::string>& out);
 
 // The names under which a gate can ask for the size of these outputs: "result.bytes" for one, "result.bytes.h5" for
 // each.

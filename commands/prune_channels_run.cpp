@@ -182,7 +182,8 @@ void write_untrained(const PruneOptions& options, const Model& original, Model r
   lineage["from"] = original.sha256;
   result.lineage.push_back(std::move(lineage));
   std::vector<WrittenFile> files;
-  for (const std::string& path : options.output.out) files.push_back(save_model(result, path));
+  for (const std::string& path : options.output.out)
+    files.push_back(save_model(result, path, {options.output.entropy_code}));
   const LoadedModel written = load_executable(files.front().path);
   context.report.result = result_json(graph_cost(written.graph), files);
   Json& metrics = context.report.metrics;

@@ -43,7 +43,8 @@ void write_pruned(const PruneOptions& options, const LoadedModel& loaded, const 
   lineage["from"] = loaded.model.sha256;
   result.lineage.push_back(std::move(lineage));
   std::vector<WrittenFile> files;
-  for (const std::string& path : options.output.out) files.push_back(save_model(result, path));
+  for (const std::string& path : options.output.out)
+    files.push_back(save_model(result, path, {options.output.entropy_code}));
   const LoadedModel written = load_executable(files.front().path);
   const GraphCost cost = graph_cost(written.graph);
   context.report.result = result_json(cost, files);

@@ -37,7 +37,7 @@ QuantizedOutput write_quantized(const Model& origin, const Graph& graph, Json li
   QuantizedOutput written;
   written.smaller = true;
   for (const std::string& path : output.out) {
-    written.files.push_back(save_model(result, path));
+    written.files.push_back(save_model(result, path, {output.entropy_code}));
     try {
       Graph again = read_back(load_model(path).onnx, check);
       if (written.files.size() == 1) written.graph = std::move(again);

@@ -16,7 +16,8 @@ void TrainingRun::write(const std::vector<std::string>& masked, Json lineage, co
   lineage["from"] = student_.model.sha256;
   result.lineage.push_back(std::move(lineage));
   std::vector<WrittenFile> files;
-  for (const std::string& path : request_.options.output.out) files.push_back(save_model(result, path));
+  const ModelOutputOptions& output = request_.options.output;
+  for (const std::string& path : output.out) files.push_back(save_model(result, path, {output.entropy_code}));
   // What is reported is what is on disk: each file is read again, and each must give the same outputs.
   Evaluation first;
   for (const WrittenFile& file : files) {

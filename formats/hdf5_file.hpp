@@ -30,7 +30,7 @@ class Hdf5Group {
   int64_t integer_attribute(const std::string& name) const;
   // A one-dimensional dataset of bytes.
   Bytes read_bytes(const std::string& name) const;
-  // A scalar dataset of fixed-length text.
+  // A dataset of one fixed-length text.
   std::string read_text(const std::string& name) const;
   // A one-dimensional dataset of a compound type.
   Hdf5Table read_table(const std::string& name) const;
@@ -41,6 +41,8 @@ class Hdf5Group {
   void set_attribute(const std::string& name, const std::string& text);
   void set_attribute(const std::string& name, int64_t value);
   void write_bytes(const std::string& name, const ByteRope& bytes);
+  // Deflated (HDF5's own filter) where that is smaller; so are texts and tables.
+  void write_deflated(const std::string& name, const Bytes& bytes);
   void write_text(const std::string& name, const std::string& text);
   void write_table(const std::string& name, const Hdf5Table& table);
 

@@ -133,7 +133,7 @@ void Hdf5Group::write_bytes(const std::string& name, const ByteRope& bytes) {
   const hsize_t size = bytes.size();
   const Id space(write_ok(H5Screate_simple(1, &size, nullptr), what));
   const Id dataset(write_ok(H5Dcreate2(id_->get(), name.c_str(), H5T_STD_U8LE, space.get(), H5P_DEFAULT,
-                                       hdf5::dataset_settings(false).get(), H5P_DEFAULT),
+                                       hdf5::dataset_settings(H5D_CONTIGUOUS).get(), H5P_DEFAULT),
                             what));
   hsize_t offset = 0;
   for (const Bytes& piece : bytes.pieces()) {
@@ -145,15 +145,15 @@ void Hdf5Group::write_bytes(const std::string& name, const ByteRope& bytes) {
   }
 }
 
+void Hdf5Group::write_deflated(const std::string& name, const Bytes& bytes) {
+  const auto guard = hdf5::lock();
+  hdf5::write_dataset(*id_, name, Id(H5Tcopy(H5T_STD_U8LE)), bytes.size(), bytes.text());
+}
+
 void Hdf5Group::write_text(const std::string& name, const std::string& text) {
   const auto guard = hdf5::lock();
-  const std::string what = named("dataset", name);
-  const Id type = text_type(text.size());
-  const Id space(write_ok(H5Screate(H5S_SCALAR), what));
-  const Id settings = hdf5::dataset_settings(text.size() <= hdf5::compact_limit);
-  const Id dataset(write_ok(
-      H5Dcreate2(id_->get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, settings.get(), H5P_DEFAULT), what));
-  write_ok(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, text.c_str()), what);
+  // HDF5 has no text of length 0.
+  hdf5::write_dataset(*id_, name, text_type(text.size()), 1, text.empty() ? std::string_view("\0", 1) : text, true);
 }
 
 }  // namespace pare

@@ -54,11 +54,18 @@ class Id {
   hid_t id_;
 };
 
-// Bytes of an element of `dataset` times their number; throws (exit 3) when the file does not hold them uncompressed.
+// Bytes of an element of `dataset` times their number; throws (exit 3) when the file cannot hold as many, deflated or
+// not.
 size_t checked_size(const Id& dataset, const Id& space, const std::string& what);
 
-// A creation list without timestamps. `compact` keeps the data inside the object's header, which has a checksum.
-Id dataset_settings(bool compact);
+// A creation list without timestamps.
+Id dataset_settings(H5D_layout_t layout);
+
+// Creates a one-dimensional dataset of `count` elements that are `bytes` in memory order, which is the file's: deflated
+// as one chunk where that is smaller; else, where they are few, inside the object's header, which has a checksum.
+// `scalar`: a single element that is no array unless it is deflated.
+void write_dataset(const Id& group, const std::string& name, const Id& type, hsize_t count, std::string_view bytes,
+                   bool scalar = false);
 
 // For the creation list of a group or file: room for that many objects, no timestamps.
 void set_links(const Id& settings, unsigned links);

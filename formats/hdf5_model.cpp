@@ -111,7 +111,7 @@ Model load_hdf5_model(const std::string& path) {
   return model;
 }
 
-void save_hdf5_model(const Model& model, const std::string& path) {
+void save_hdf5_model(const Model& model, const std::string& path, const SaveOptions& options) {
   const Parts parts = take_apart(model);
   Hdf5File file = Hdf5File::create(static_cast<unsigned>(2 + parts.texts.size()));
   Hdf5Group root = file.root();
@@ -119,13 +119,11 @@ void save_hdf5_model(const Model& model, const std::string& path) {
   root.set_attribute("format_version", format_version);
   root.set_attribute("producer", "pare " PARE_VERSION);
   root.set_attribute("onnx_sha256", sha256_hex(put_together(parts, path).bytes.span()));
-  ByteRope graph;
-  graph.append(parts.graph);
-  root.write_bytes("graph", graph);
+  root.write_deflated("graph", parts.graph);
   for (const TextDataset& text : text_datasets)
     if (const auto entry = parts.texts.find(text.key); entry != parts.texts.end())
       root.write_text(text.dataset, entry->second);
-  write_tensors(root, parts.tensors);
+  write_tensors(root, parts.tensors, options.entropy_code);
   AtomicFile target(path);
   file.write_to(target);
   target.commit();

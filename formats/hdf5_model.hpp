@@ -14,6 +14,6 @@ Model load_hdf5_model(const std::string& path);
 
 // Writes atomically. Takes memory for the whole file and for the model once more. Throws exit 1 when it cannot be
 // written, exit 3 when the model's tensors are malformed.
-void save_hdf5_model(const Model& model, const std::string& path);
+void save_hdf5_model(const Model& model, const std::string& path, const SaveOptions& options = {});
 
 }  // namespace pare

@@ -194,12 +194,7 @@ void Hdf5Group::write_table(const std::string& name, const Hdf5Table& table) {
       store(table.columns()[i], fields[i], row, target);
   }
   const Id type = record_type(names, fields, record_size);
-  const hsize_t rows = table.rows();
-  const Id space(write_ok(H5Screate_simple(1, &rows, nullptr), what));
-  const Id settings = hdf5::dataset_settings(records.size() <= hdf5::compact_limit);
-  const Id dataset(write_ok(
-      H5Dcreate2(id_->get(), name.c_str(), type.get(), space.get(), H5P_DEFAULT, settings.get(), H5P_DEFAULT), what));
-  if (rows > 0) write_ok(H5Dwrite(dataset.get(), type.get(), H5S_ALL, H5S_ALL, H5P_DEFAULT, records.data()), what);
+  hdf5::write_dataset(*id_, name, type, table.rows(), records);
 }
 
 Hdf5Table Hdf5Group::read_table(const std::string& name) const {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <cstring>
 
+#include "formats/tensor_codes.hpp"
 #include "kernels/bitmask.hpp"
 #include "src/core/error.hpp"
 
@@ -13,13 +14,14 @@ namespace {
 
 // Bytes of the SHA-256 that a row keeps. They find the damaged tensor; the whole file is vouched for by an untruncated
 // hash.
-constexpr size_t hash_bytes = 8;
+constexpr size_t hash_bytes = 4;
+constexpr size_t most_hash_bytes = 32;
 constexpr int64_t no_dimension = -1;
 
-std::vector<int64_t> hash_of(const Bytes& bytes) {
+std::vector<int64_t> hash_of(const Bytes& bytes, size_t size = hash_bytes) {
   const std::string hex = sha256_hex(bytes.span());
-  std::vector<int64_t> hash(hash_bytes);
-  for (size_t i = 0; i < hash_bytes; ++i) std::from_chars(hex.data() + 2 * i, hex.data() + 2 * i + 2, hash[i], 16);
+  std::vector<int64_t> hash(size);
+  for (size_t i = 0; i < size; ++i) std::from_chars(hex.data() + 2 * i, hex.data() + 2 * i + 2, hash[i], 16);
   return hash;
 }
 
@@ -43,10 +45,56 @@ const uint8_t* as_bits(const Bytes& bytes) { return reinterpret_cast<const uint8
 Bytes slice(const Bytes& bytes, size_t offset, size_t size) { return bytes.part(bytes.text().substr(offset, size)); }
 
 EncodedTensor dense(const Tensor& tensor) {
-  EncodedTensor encoded{{"dense"}, {}};
+  EncodedTensor encoded{{"dense"}, "raw", {}};
   encoded.bytes.append(tensor.data);
   return encoded;
 }
+
+Bytes nonzero_bits(const void* elements, int element, int64_t count) {
+  std::byte* target = nullptr;
+  Bytes bits = Bytes::allocate(static_cast<size_t>(kernels::bitmask_bytes(count)), &target);
+  kernels::nonzero_bits({}, elements, element, count, reinterpret_cast<uint8_t*>(target));
+  return bits;
+}
+
+// The smallest form of elements that are codes.
+EncodedTensor encode_codes(const Tensor& tensor, bool entropy_code) {
+  const Codes codes = codes_of(tensor);
+  // Unused bits behind the last element that are not 0 would not come back.
+  if (dtype_bits(tensor.dtype) % 8 != 0 && bytes_of(tensor.dtype, codes).text() != tensor.data.text())
+    return dense(tensor);
+  const int bits = least_bits(tensor.dtype, codes);
+  const auto count = static_cast<int64_t>(codes.size());
+  const LayoutPlaces placement = choose_layout(tensor.shape, nonzero_bits(codes.data(), sizeof codes[0], count), bits);
+  StoredValues all;
+  if (placement.layout.is_dense() || entropy_code) all = encode_values(tensor.dtype, codes, bits, entropy_code);
+  if (!placement.layout.is_dense()) {
+    Codes kept(static_cast<size_t>(placement.stored));
+    kernels::gather_kept({}, codes.data(), sizeof codes[0], count, as_bits(placement.bits), kept.data());
+    StoredValues some = encode_values(tensor.dtype, kept, bits, entropy_code);
+    if (!entropy_code || placement.places.size() + some.bytes.size() < all.bytes.size()) {
+      EncodedTensor encoded{placement.layout, std::move(some.name), {}};
+      encoded.bytes.append(placement.places);
+      encoded.bytes.append(std::move(some.bytes));
+      return encoded;
+    }
+  }
+  EncodedTensor encoded{{"dense"}, std::move(all.name), {}};
+  encoded.bytes.append(std::move(all.bytes));
+  return encoded;
+}
+
+// The inverse of encode_codes().
+Bytes decode_codes(const LayoutPlaces& placement, StoredValues values, DType dtype, int64_t count) {
+  const Codes kept = decode_values(values, dtype, placement.stored);
+  if (placement.layout.is_dense()) return bytes_of(dtype, kept);
+  Codes codes(static_cast<size_t>(count));
+  if (placement.stored > 0)
+    kernels::scatter_kept({}, kept.data(), sizeof codes[0], count, as_bits(placement.bits), codes.data());
+  return bytes_of(dtype, codes);
+}
+
+bool is_integer(DType dtype) { return has_codes(dtype) && !is_float(dtype); }
 
 // The table's columns, as vectors with one entry a tensor.
 struct Columns {
@@ -62,8 +110,9 @@ struct Columns {
         rank(table.width("shape")) {
     if (table.has("length")) lengths = &table.integers("length");
     if (table.has("inner")) inners = &table.integers("inner");
-    if (table.width("sha256") != hash_bytes)
-      fail_input("column 'sha256': has another width (got {} bytes, expected {})", table.width("sha256"), hash_bytes);
+    hash_width = table.width("sha256");
+    if (hash_width > most_hash_bytes)
+      fail_input("column 'sha256': is too wide (got {} bytes, expected at most {})", hash_width, most_hash_bytes);
   }
 
   const std::vector<std::string>& names;
@@ -75,6 +124,7 @@ struct Columns {
   const std::vector<int64_t>& sizes;
   const std::vector<int64_t>& hashes;
   size_t rank;
+  size_t hash_width = 0;
   const std::vector<int64_t>* lengths = nullptr;  // of N:M tensors: only in files that have some
   const std::vector<int64_t>* inners = nullptr;
 
@@ -102,28 +152,27 @@ StoredTensor read_row(const Columns& columns, size_t row, const Bytes& data) {
                available);
   const Bytes stored = slice(data, static_cast<size_t>(offset), static_cast<size_t>(size));
   tensor.data = decode_tensor(columns.layout(row), columns.values[row], tensor.dtype, tensor.shape, stored);
-  const std::vector<int64_t> hash = hash_of(tensor.data);
-  const bool intact =
-      std::equal(hash.begin(), hash.end(), columns.hashes.begin() + static_cast<std::ptrdiff_t>(row * hash_bytes));
+  const std::vector<int64_t> hash = hash_of(tensor.data, columns.hash_width);
+  const bool intact = std::equal(hash.begin(), hash.end(),
+                                 columns.hashes.begin() + static_cast<std::ptrdiff_t>(row * columns.hash_width));
   return {{columns.names[row], std::move(tensor)}, intact};
 }
 
 }  // namespace
 
-EncodedTensor encode_tensor(const Tensor& tensor) {
+EncodedTensor encode_tensor(const Tensor& tensor, bool entropy_code) {
   const int element = maskable_element(tensor.dtype);
   const int64_t count = tensor.elements();
-  if (element == 0 || count == 0) return dense(tensor);
-  std::byte* bits_target = nullptr;
-  const Bytes bits = Bytes::allocate(static_cast<size_t>(kernels::bitmask_bytes(count)), &bits_target);
+  if (count == 0) return dense(tensor);
+  if (is_integer(tensor.dtype) || (entropy_code && has_codes(tensor.dtype))) return encode_codes(tensor, entropy_code);
+  if (element == 0) return dense(tensor);
   const Bytes values = aligned(tensor.data);
-  kernels::nonzero_bits({}, values.data(), element, count, reinterpret_cast<uint8_t*>(bits_target));
-  const LayoutPlaces placement = choose_layout(tensor.shape, bits, 8 * element);
+  const LayoutPlaces placement = choose_layout(tensor.shape, nonzero_bits(values.data(), element, count), 8 * element);
   if (placement.layout.is_dense()) return dense(tensor);
   std::byte* kept_target = nullptr;
   const Bytes kept = Bytes::allocate(static_cast<size_t>(placement.stored * element), &kept_target);
   kernels::gather_kept({}, values.data(), element, count, as_bits(placement.bits), kept_target);
-  EncodedTensor encoded{placement.layout, {}};
+  EncodedTensor encoded{placement.layout, "raw", {}};
   encoded.bytes.append(placement.places);
   encoded.bytes.append(kept);
   return encoded;
@@ -131,10 +180,16 @@ EncodedTensor encode_tensor(const Tensor& tensor) {
 
 Bytes decode_tensor(const StorageLayout& layout, const std::string& values, DType dtype, const Shape& shape,
                     const Bytes& stored) {
-  if (values != "raw") fail_input("values '{}' are unknown to this version (expected raw); use a newer pare", values);
   const int64_t count = element_count(shape);
   const int bits = dtype_bits(dtype);
   if (bits == 0) fail_input("element type {} cannot be stored", dtype_name(dtype));
+  if (values != "raw" && known_values(values) && !has_codes(dtype))
+    fail_input("values '{}' do not exist for {}", values, dtype_name(dtype));
+  if (values != "raw" || (bits < 8 && !layout.is_dense())) {
+    const LayoutPlaces placement = read_layout(layout, shape, stored);
+    const size_t places = placement.places.size();
+    return decode_codes(placement, {values, slice(stored, places, stored.size() - places)}, dtype, count);
+  }
   if (layout.is_dense()) {
     // What is far too much could overflow in bytes.
     const bool plausible = static_cast<uint64_t>(count) / 8 <= stored.size();
@@ -159,17 +214,18 @@ Bytes decode_tensor(const StorageLayout& layout, const std::string& values, DTyp
   return decoded;
 }
 
-void write_tensors(Hdf5Group group, const std::vector<NamedTensor>& tensors) {
+void write_tensors(Hdf5Group group, const std::vector<NamedTensor>& tensors, bool entropy_code) {
   size_t rank = 1;
   for (const NamedTensor& named : tensors) rank = std::max(rank, named.tensor.shape.size());
-  std::vector<std::string> names, dtypes, layouts;
+  std::vector<std::string> names, dtypes, layouts, values;
   std::vector<int64_t> shapes, offsets, sizes, hashes, lengths, inners;
   ByteRope data;
   for (const auto& [name, tensor] : tensors) {
-    const EncodedTensor encoded = encode_tensor(tensor);
+    const EncodedTensor encoded = encode_tensor(tensor, entropy_code);
     names.push_back(name);
     dtypes.push_back(dtype_name(tensor.dtype));
     layouts.push_back(encoded.layout.name);
+    values.push_back(encoded.values);
     lengths.push_back(encoded.layout.length);
     inners.push_back(encoded.layout.inner);
     shapes.insert(shapes.end(), tensor.shape.begin(), tensor.shape.end());
@@ -185,7 +241,7 @@ void write_tensors(Hdf5Group group, const std::vector<NamedTensor>& tensors) {
   index.add("shape", std::move(shapes), rank);
   index.add("dtype", std::move(dtypes));
   index.add("layout", std::move(layouts));
-  index.add("values", std::vector<std::string>(tensors.size(), "raw"));
+  index.add("values", std::move(values));
   index.add("offset", std::move(offsets));
   index.add("bytes", std::move(sizes));
   index.add("sha256", std::move(hashes), hash_bytes);

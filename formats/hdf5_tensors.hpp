@@ -14,12 +14,14 @@ namespace pare {
 // A tensor's bytes as they lie in the blob.
 struct EncodedTensor {
   StorageLayout layout;
-  ByteRope bytes;  // the places of the layout, then the stored elements
+  std::string values;  // "raw", "packed:n" or "rans:n"
+  ByteRope bytes;      // the places of the layout, then the stored elements
 };
 
-// The smallest of the layouts that the type allows; of equal ones dense. Keeps every bit: -0.0 and NaN are stored
-// elements.
-EncodedTensor encode_tensor(const Tensor& tensor);
+// The smallest of the layouts and values that the type allows; of equal ones dense. Integers take the bits that their
+// values need; with `entropy_code` elements of up to 32 bits may be entropy-coded. Keeps every bit: -0.0 and NaN are
+// stored elements.
+EncodedTensor encode_tensor(const Tensor& tensor, bool entropy_code = false);
 
 // The inverse: the row-major bytes of a tensor of that type and shape. Throws (exit 3) when `stored` does not fit them.
 Bytes decode_tensor(const StorageLayout& layout, const std::string& values, DType dtype, const Shape& shape,
@@ -32,7 +34,7 @@ struct StoredTensor {
 };
 
 // Creates `tensors/index` and `tensors/data` in `group`. Names must hold no NUL; strings cannot be stored.
-void write_tensors(Hdf5Group group, const std::vector<NamedTensor>& tensors);
+void write_tensors(Hdf5Group group, const std::vector<NamedTensor>& tensors, bool entropy_code = false);
 
 // All tensors in the order in which they were written. Throws (exit 3) naming the first tensor that cannot be decoded.
 std::vector<StoredTensor> read_tensors(const Hdf5Group& group);

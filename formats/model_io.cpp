@@ -12,7 +12,7 @@ namespace pare {
 
 // Weak: null in executables that do not link formats/hdf5_*.cpp.
 [[gnu::weak]] Model load_hdf5_model(const std::string& path);
-[[gnu::weak]] void save_hdf5_model(const Model& model, const std::string& path);
+[[gnu::weak]] void save_hdf5_model(const Model& model, const std::string& path, const SaveOptions& options);
 
 namespace {
 
@@ -23,7 +23,7 @@ Model load_onnx_model(const std::string& path) {
   return model;
 }
 
-void save_onnx_model(const Model& model, const std::string& path) {
+void save_onnx_model(const Model& model, const std::string& path, const SaveOptions&) {
   save_onnx(model.onnx, missing_provenance(model), path, largest_onnx);
 }
 
@@ -93,10 +93,10 @@ Model load_model(const std::string& path) {
   });
 }
 
-WrittenFile save_model(const Model& model, const std::string& path) {
+WrittenFile save_model(const Model& model, const std::string& path, const SaveOptions& options) {
   const Format& format = format_of(path);
   require_linked(format.save != nullptr, format, path);
-  format.save(model, path);
+  format.save(model, path, options);
   const Bytes written = map_file(path);
   const size_t beside = std::string_view(format.name) == "onnx" ? external_bytes(open_onnx(written, path)) : 0;
   return {path, format.name, written.size() + beside, sha256_hex(written.span())};

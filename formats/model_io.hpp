@@ -23,12 +23,17 @@ struct Model {
   Json lineage;          // list of steps that made the file, oldest first; empty array when unknown
 };
 
+// How a model is written where the format has a choice.
+struct SaveOptions {
+  bool entropy_code = false;  // HDF5: the smallest form of tensors, which takes longer to write and to read
+};
+
 // A file format; the table is in model_io.cpp. `load` and `save` are null in executables that do not link the format.
 struct Format {
   const char* name;       // "onnx"
   const char* extension;  // ".onnx"
   Model (*load)(const std::string& path);
-  void (*save)(const Model& model, const std::string& path);
+  void (*save)(const Model& model, const std::string& path, const SaveOptions& options);
 };
 
 // The format of the path's extension; throws (exit 2) naming the known ones.
@@ -54,6 +59,6 @@ void save_onnx(const OnnxModel& model, const std::map<std::string, std::string>&
 
 // Writes the model atomically in the format of the path's extension. `model.onnx` holds the tensors as they shall be
 // written.
-WrittenFile save_model(const Model& model, const std::string& path);
+WrittenFile save_model(const Model& model, const std::string& path, const SaveOptions& options = {});
 
 }  // namespace pare

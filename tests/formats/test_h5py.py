@@ -62,6 +62,12 @@ def example(random):
         "four.of.eight": neighbours(random, (40, 50), 50, 4, 8),
         "batched": neighbours(random, (3, 20, 7), 7, 1, 4),
         "one": np.ones((1,) * 5 + (64,), np.float32),
+        "codes": np.clip(random.standard_normal((33, 65)) * 3, -8, 7.9).astype(np.int8) | np.int8(1),
+        "codes.sparse": sparse(random, (30, 50), np.int8, 0.2) // 16,
+        "codes.csr": sparse(random, (8, 700), np.int8, 0.02) // 8,
+        "codes.two.of.four": np.sign(neighbours(random, (16, 8, 3, 3), 1, 2, 4)).astype(np.int8),
+        "bias": random.integers(-5000, 5000, (48,)).astype(np.int32),
+        "step": (random.random(48) * 0.01 + 0.01).astype(np.float32),
         "scalar": np.float32(3.5),
         "nothing": np.zeros((0, 4), np.float32),
     }
@@ -95,13 +101,13 @@ class H5pyTest(unittest.TestCase):
         self.assertEqual(result.returncode, code, result.stderr)
         return result
 
-    def convert(self, name="a.h5"):
+    def convert(self, name="a.h5", *options):
         target = self.folder / name
-        self.pare("convert", self.onnx, target)
+        self.pare("convert", self.onnx, target, *options)
         return target
 
-    def test_the_code_of_the_readme_reads_every_tensor_bit_for_bit(self):
-        path, tensor, layouts = self.convert(), reader_of_readme(), set()
+    def read_all(self, path):
+        tensor, forms = reader_of_readme(), set()
         with h5py.File(path) as file:
             rows = {row["name"].decode(): row for row in file["tensors/index"]}
         for name, row in rows.items():
@@ -109,10 +115,37 @@ class H5pyTest(unittest.TestCase):
             actual = tensor(path, name)
             self.assertEqual((actual.dtype, actual.shape), (expected.dtype, expected.shape), name)
             self.assertEqual(actual.tobytes(), expected.tobytes(), name)
-            self.assertEqual(row["sha256"].tobytes(), hashlib.sha256(expected.tobytes()).digest()[:8], name)
-            layouts.add(row["layout"])
-        self.assertEqual(layouts, {b"dense", b"bitmask", b"csr", b"2:4", b"1:4", b"4:8"})
+            self.assertEqual(row["sha256"].tobytes(), hashlib.sha256(expected.tobytes()).digest()[:4], name)
+            forms.add((row["layout"].decode(), row["values"].decode()))
         self.assertEqual(set(self.arrays) - set(rows), {"scalar", "nothing"})
+        return forms
+
+    def test_the_code_of_the_readme_reads_every_tensor_bit_for_bit(self):
+        forms = self.read_all(self.convert())
+        self.assertEqual({layout for layout, values in forms if values == "raw"}, {"dense", "bitmask", "csr", "2:4", "1:4", "4:8"})
+        self.assertLessEqual({("dense", "packed:4"), ("bitmask", "packed:7"), ("csr", "packed:3"), ("2:4", "packed:2"), ("dense", "packed:14")}, forms)
+
+    def test_entropy_coded_tensors_too(self):
+        path = self.convert("small.h5", "--entropy-code")
+        forms = self.read_all(path)
+        self.assertLessEqual({("dense", "rans:4"), ("2:4", "rans:2"), ("dense", "rans:32"), ("dense", "rans:16")}, forms)
+        self.assertLess(path.stat().st_size, self.convert().stat().st_size)
+        self.pare("convert", path, self.folder / "back.onnx", "--check")
+        self.assertEqual((self.folder / "back.onnx").read_bytes(), self.onnx.read_bytes())
+        self.assertEqual(path.read_bytes(), self.convert("again.h5", "--entropy-code").read_bytes())
+        self.assertIn("no output is HDF5", self.pare("convert", path, self.folder / "b.onnx", "--entropy-code", code=2).stderr)
+
+    def test_a_damaged_stream_is_an_error_that_names_the_tensor(self):
+        path = self.convert("small.h5", "--entropy-code")
+        whole = path.read_bytes()
+        with h5py.File(path) as file:
+            row = next(row for row in file["tensors/index"] if row["name"] == b"codes")
+            begin = file["tensors/data"].id.get_offset() + int(row["offset"])
+        for at in range(0, int(row["bytes"]), 97):
+            damaged = bytearray(whole)
+            damaged[begin + at] ^= 0x55
+            path.write_bytes(damaged)
+            self.assertIn("tensor 'codes'", self.pare("convert", path, "--check", code=3).stderr)
 
     def test_the_graph_is_the_onnx_without_those_tensors(self):
         with h5py.File(self.convert()) as file:

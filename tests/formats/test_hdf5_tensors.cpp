@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "formats/hdf5_tensors.hpp"
+#include "formats/tensor_codes.hpp"
 #include "src/core/error.hpp"
 #include "tests/formats/tiny_onnx.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -13,12 +14,13 @@ namespace pare {
 namespace {
 
 Bytes decoded(const Tensor& tensor, const EncodedTensor& encoded) {
-  return decode_tensor(encoded.layout, "raw", tensor.dtype, tensor.shape, encoded.bytes.flatten());
+  return decode_tensor(encoded.layout, encoded.values, tensor.dtype, tensor.shape, encoded.bytes.flatten());
 }
 
-std::string decode_error(const std::string& layout, DType dtype, const Shape& shape, const std::string& stored) {
+std::string decode_error(const std::string& layout, DType dtype, const Shape& shape, const std::string& stored,
+                         const std::string& values = "raw") {
   try {
-    decode_tensor({layout}, "raw", dtype, shape, Bytes::own(stored));
+    decode_tensor({layout}, values, dtype, shape, Bytes::own(stored));
   } catch (const Error& error) {
     CHECK(error.code() == ExitCode::bad_input);
     return error.what();
@@ -37,13 +39,18 @@ TEST_CASE("hdf5_tensors: every size, type and sparsity comes back bit for bit") 
           test::sparse_tensor<int64_t>("", DType::int64, {size}, step).tensor,
           test::sparse_tensor<uint16_t>("", DType::float16, {size}, step).tensor,
           test::sparse_tensor<uint8_t>("", DType::boolean, {size}, step).tensor,
+          test::sparse_tensor<int32_t>("", DType::int32, {size}, step).tensor,
+          test::sparse_tensor<uint16_t>("", DType::bfloat16, {size}, step).tensor,
+          test::sparse_tensor<int8_t>("", DType::int8, {size}, step).tensor,
       };
       for (const Tensor& tensor : tensors) {
         CAPTURE(dtype_name(tensor.dtype));
         CAPTURE(size);
-        const EncodedTensor encoded = encode_tensor(tensor);
-        CHECK(decoded(tensor, encoded).text() == tensor.data.text());
-        CHECK(encoded.bytes.size() <= tensor.data.size());
+        for (const bool entropy_code : {false, true}) {
+          const EncodedTensor encoded = encode_tensor(tensor, entropy_code);
+          CHECK((decoded(tensor, encoded).text() == tensor.data.text()));
+          CHECK(encoded.bytes.size() <= tensor.data.size());
+        }
       }
     }
   }
@@ -61,9 +68,9 @@ TEST_CASE("hdf5_tensors: the smaller layout is chosen") {
 
 TEST_CASE("hdf5_tensors: the bitmask layout is the mask, lowest bit first, then the values") {
   const EncodedTensor encoded =
-      encode_tensor(Tensor::of<int16_t>(DType::int16, {2, 5}, {0, 0, 0x0201, 0, 0x0403, 0, 0, 0, 0, 0}));
+      encode_tensor(Tensor::of<int16_t>(DType::int16, {2, 5}, {0, 0, 0x7201, 0, 0x7403, 0, 0, 0, 0, 0}));
   CHECK(encoded.layout.name == "bitmask");
-  CHECK(encoded.bytes.flatten().text() == std::string("\x14\0\x01\x02\x03\x04", 6));
+  CHECK(encoded.bytes.flatten().text() == std::string("\x14\0\x01\x72\x03\x74", 6));
 }
 
 TEST_CASE("hdf5_tensors: -0.0, NaN payloads and denormals survive") {
@@ -79,8 +86,62 @@ TEST_CASE("hdf5_tensors: -0.0, NaN payloads and denormals survive") {
   CHECK(decoded(tensor, encoded).text() == tensor.data.text());
 }
 
-TEST_CASE("hdf5_tensors: types without elements of 1 to 8 bytes stay dense") {
-  CHECK(encode_tensor({DType::int4, {99}, Bytes::own(std::string(50, '\0'))}).layout.name == "dense");
+TEST_CASE("hdf5_tensors: integers take the bits that their values need") {
+  // -8 to 7 in int8: 4 bits, the first element lowest.
+  const EncodedTensor narrow = encode_tensor(Tensor::of<int8_t>(DType::int8, {4}, {-8, 7, -1, 1}));
+  CHECK(narrow.values == "packed:4");
+  CHECK((narrow.bytes.flatten().text() == "\x78\x1f"));
+  // -2 to 1 in int4: 2 bits.
+  const EncodedTensor codes = encode_tensor({DType::int4, {4}, Bytes::own("\x1e\xff")});
+  CHECK(codes.values == "packed:2");
+  CHECK((codes.bytes.flatten().text() == "\xf6"));
+  CHECK(encode_tensor(Tensor::of<uint8_t>(DType::uint8, {3}, {1, 2, 4})).values == "packed:3");
+  CHECK(encode_tensor(Tensor::of<int8_t>(DType::int8, {2}, {-128, 3})).values == "raw");
+  CHECK(encode_tensor(Tensor::of<int32_t>(DType::int32, {2}, {-4096, 4095})).values == "packed:13");
+}
+
+TEST_CASE("hdf5_tensors: kept codes of a sparse tensor are packed") {
+  std::vector<int8_t> values(1000, 0);
+  for (size_t i = 0; i < values.size(); i += i < 500 ? 3 : 21) values[i] = static_cast<int8_t>(i % 2 == 0 ? -4 : 3);
+  const Tensor tensor = Tensor::of(DType::int8, {10, 100}, values);
+  const EncodedTensor encoded = encode_tensor(tensor);
+  CHECK(encoded.layout.name == "bitmask");
+  CHECK(encoded.values == "packed:3");
+  const int64_t kept = count_nonzero(tensor);
+  CHECK(encoded.bytes.size() == static_cast<size_t>(125 + (kept * 3 + 7) / 8));
+  CHECK((decoded(tensor, encoded).text() == tensor.data.text()));
+}
+
+TEST_CASE("hdf5_tensors: every combination of 1 to 32 bits, sign and type comes back") {
+  for (const auto& [dtype, signs] : {std::pair(DType::int8, true),
+                                     {DType::uint8, false},
+                                     {DType::int16, true},
+                                     {DType::uint16, false},
+                                     {DType::int32, true},
+                                     {DType::uint32, false}})
+    for (int bits = 1; bits <= dtype_bits(dtype); ++bits) {
+      Codes codes;
+      for (uint32_t i = 0; i < 101; ++i) codes.push_back(i * 2654435761u >> (32 - bits));
+      codes.push_back(signs ? 1u << (bits - 1) : 0);
+      if (signs && dtype_bits(dtype) > bits)
+        for (uint32_t& code : codes)
+          if ((code >> (bits - 1) & 1) != 0)
+            code |= (dtype_bits(dtype) == 32 ? ~0u : (1u << dtype_bits(dtype)) - 1) << bits;
+      const int all = dtype_bits(dtype);
+      for (uint32_t& code : codes) code &= all == 32 ? ~0u : (1u << all) - 1;
+      const Tensor tensor{dtype, {static_cast<int64_t>(codes.size())}, bytes_of(dtype, codes)};
+      CAPTURE(dtype_name(dtype));
+      CAPTURE(bits);
+      CHECK(least_bits(dtype, codes) <= bits);
+      for (const bool entropy_code : {false, true})
+        CHECK((decoded(tensor, encode_tensor(tensor, entropy_code)).text() == tensor.data.text()));
+    }
+}
+
+TEST_CASE("hdf5_tensors: bits behind the last 4-bit element survive, and types without elements of 1 to 8 bytes") {
+  const Tensor odd{DType::int4, {99}, Bytes::own(std::string(49, '\0') + "\x70")};
+  CHECK(encode_tensor(odd).layout.name == "dense");
+  CHECK((decoded(odd, encode_tensor(odd, true)).text() == odd.data.text()));
   CHECK(encode_tensor({DType::complex128, {9}, Bytes::own(std::string(144, '\0'))}).layout.name == "dense");
   CHECK(encode_tensor({DType::complex64, {9}, Bytes::own(std::string(72, '\0'))}).layout.name == "csr");
 }
@@ -108,8 +169,15 @@ TEST_CASE("hdf5_tensors: bytes that do not fit are refused with both sizes") {
                      "1234567") == "the values do not fit layout bitmask (got 7 bytes, expected 8)");
   CHECK(decode_error("bitmask", DType::int4, {8},
                      "\x03"
-                     "1234") == "layout 'bitmask' does not exist for int4");
+                     "1234") == "the values do not fit (got 4 bytes, expected 2 elements of 4 bits)");
   CHECK(decode_error("spiral", DType::float32, {1}, "1234").starts_with("layout 'spiral' is unknown"));
+  CHECK(decode_error("dense", DType::int8, {4}, "1", "packed:4") ==
+        "the values do not fit (got 1 bytes, expected 4 elements of 4 bits)");
+  CHECK(decode_error("dense", DType::int8, {4}, "1", "packed:9").starts_with("values 'packed:9' cannot be int8"));
+  CHECK(decode_error("dense", DType::float32, {4}, "1", "packed:4").starts_with("values 'packed:4' cannot be float32"));
+  CHECK(decode_error("dense", DType::int64, {4}, "1", "packed:4") == "values 'packed:4' do not exist for int64");
+  CHECK(decode_error("dense", DType::int8, {4}, "1", "zip").starts_with("values 'zip' are unknown to this version"));
+  CHECK(decode_error("dense", DType::int8, {int64_t{1} << 50}, "1234", "rans:4").starts_with("the entropy-coded"));
   CHECK(decode_error("dense", DType::string, {1}, "1234") == "element type string cannot be stored");
   CHECK(decode_error("dense", DType::complex128, {int64_t{1} << 55}, "1234").starts_with("bytes do not fit"));
   CHECK(decode_error("bitmask", DType::float32, {-8}, "1234").starts_with("shape -8: has a negative dimension"));
