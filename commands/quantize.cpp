@@ -4,7 +4,7 @@
 
 #include "commands/option_kinds.hpp"
 #include "compress/observers.hpp"
-#include "compress/weight_encoding.hpp"
+#include "compress/weight_bits.hpp"
 #include "src/core/error.hpp"
 
 namespace pare {
@@ -33,6 +33,11 @@ void check(const QuantizeOptions& options) {
   check_data_options(options.data);
   check_model_outputs(options.output);
   const std::string& activations = options.activations;
+  if (!options.bits_budget.empty()) {
+    BitsBudget::parse(options.bits_budget);
+    if (activations != "none")
+      fail_usage("--bits-budget: is for weights alone; give --activations none, or qat's --bits for each layer");
+  }
   if (!needs_samples(options)) {
     if (activations == "dynamic" && (granularity.kind == Granularity::Kind::block || options.weights != "int8"))
       fail_usage("--activations dynamic: multiplies int8 weights with a scale a channel or tensor");
@@ -69,6 +74,9 @@ void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
              "none and dynamic (at run time) need no data [uint8 with --data, int8 for tensorrt, else none]");
   add_text(app, "--granularity", "tensor|channel|block:N", options.granularity,
            "weights that share a scale; blocks along K for weights alone [channel; block:32 for weights alone]");
+  add_text(app, "--bits-budget", "BYTES|BPW", options.bits_budget,
+           "weights alone: 8, 4, 3 or 2 bits each, at most --weights, so that codes and scales take BYTES, or 3.5bpw "
+           "bits a weight, with the least error");
   add_text(app, "--calibration", "minmax|percentile:P|entropy|mse", options.calibration,
            "how the range of activations is found; weights alone: minmax or mse");
   add_flag(app, "--symmetric", options.symmetric, "activations around their middle code, or from zero");

@@ -19,6 +19,7 @@ struct QuantizeOptions {
   bool symmetric = false;            // activations
   std::string profile = "ort";       // ort | tensorrt
   std::string target = "vnni";       // vnni | avx2
+  std::string bits_budget;           // BYTES, or bits a weight as "3.5bpw"; empty: `weights` for all
   std::vector<std::string> include;  // globs over tensor or node names; empty: all that can be quantized
   std::vector<std::string> exclude;
   int64_t batch = 32;

@@ -1,7 +1,10 @@
+#include <map>
+
 #include "commands/model_summary.hpp"
 #include "commands/quantize.hpp"
 #include "commands/quantize_output.hpp"
 #include "compress/selection.hpp"
+#include "compress/weight_bits.hpp"
 #include "compress/weight_dynamic.hpp"
 #include "src/core/table.hpp"
 #include "src/core/threads.hpp"
@@ -21,8 +24,35 @@ WeightOnlyConfig config_of(const QuantizeOptions& options, const Graph& graph) {
   return config;
 }
 
-WeightOnlyResult quantize(Graph& graph, const QuantizeOptions& options) {
-  const WeightOnlyConfig config = config_of(options, graph);
+// Chooses the bits of each weight by --bits-budget; whether they fit it.
+bool choose_bits(const Graph& graph, const QuantizeOptions& options, WeightOnlyConfig& config, RunContext& context) {
+  const std::vector<WeightChoices> weights = choices_of_bits(graph, config);
+  int64_t elements = 0;
+  for (const WeightChoices& weight : weights) elements += weight.elements;
+  const int64_t budget = BitsBudget::parse(options.bits_budget).bytes_for(elements);
+  const BitsAllocation allocation = allocate_bits(weights, budget);
+  std::map<std::string, int> bits;
+  std::string rules;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    bits[weights[i].name] = weights[i].choices[allocation.chosen[i]].bits;
+    rules += fmt::format(" --bits '{}={}'", weights[i].name, bits[weights[i].name]);
+  }
+  config.bits_of = [bits](const std::string& weight) {
+    const auto found = bits.find(weight);
+    return found == bits.end() ? 8 : found->second;  // of a weight that stays float whatever its bits
+  };
+  context.report.settings["bits_budget"] = options.bits_budget;
+  context.report.plan["budget_bytes"] = budget;
+  context.report.plan["weight_bytes"] = allocation.bytes;
+  if (!allocation.fits)
+    context.warn(fmt::format("--bits-budget {}: out of reach (got {}, expected at most {}); the fewest bits are chosen",
+                             options.bits_budget, bytes_text(allocation.bytes), bytes_text(budget)));
+  context.print(fmt::format("codes and scales: {} of {}; the same bits for qat:{}\n\n", bytes_text(allocation.bytes),
+                            bytes_text(budget), rules));
+  return allocation.fits;
+}
+
+WeightOnlyResult quantize(Graph& graph, const QuantizeOptions& options, const WeightOnlyConfig& config) {
   if (options.activations != "dynamic") return quantize_weights_only(graph, config);
   DynamicConfig dynamic;
   dynamic.bits = options.target == "avx2" ? 7 : 8;
@@ -42,12 +72,17 @@ Json layers_of(const WeightOnlyResult& result) {
   return layers;
 }
 
-std::string result_text(const WeightOnlyResult& result, const RunContext& context) {
+std::string layers_text(const WeightOnlyResult& result) {
   Table layers({"weight", "op", "shape", "bits", "SNR"});
-  int64_t elements = 0, bits = 0;
-  for (const QuantizedWeight& weight : result.weights) {
+  for (const QuantizedWeight& weight : result.weights)
     layers.add({weight.name, weight.op, shape_text(weight.shape), std::to_string(weight.bits),
                 fmt::format("{:.1f} dB", weight.snr_db)});
+  return layers.text();
+}
+
+std::string result_text(const WeightOnlyResult& result, const RunContext& context) {
+  int64_t elements = 0, bits = 0;
+  for (const QuantizedWeight& weight : result.weights) {
     elements += weight.elements;
     bits += weight.stored_bits;
   }
@@ -58,7 +93,7 @@ std::string result_text(const WeightOnlyResult& result, const RunContext& contex
   if (elements > 0)
     sizes.add(
         {"bits a weight", "32", fmt::format("{:.2f}", static_cast<double>(bits) / static_cast<double>(elements))});
-  return layers.text() + "\n" + sizes.text();
+  return layers_text(result) + "\n" + sizes.text();
 }
 
 }  // namespace
@@ -70,7 +105,11 @@ ExitCode run_quantize_weights(const QuantizeOptions& options, RunContext& contex
   context.report.model = model_json(model, graph);
   context.report.settings["granularity"] = options.granularity;
   context.report.settings["activations"] = options.activations;
-  const WeightOnlyResult result = with_context(options.model, [&] { return quantize(graph, options); });
+  WeightOnlyConfig config = config_of(options, graph);
+  bool fits = true;
+  if (!options.bits_budget.empty())
+    fits = with_context(options.model, [&] { return choose_bits(graph, options, config, context); });
+  const WeightOnlyResult result = with_context(options.model, [&] { return quantize(graph, options, config); });
   for (const KeptWeight& kept : result.kept) context.warn(fmt::format("'{}' stays float: {}", kept.name, kept.reason));
   context.report.layers = layers_of(result);
   if (options.output.dry_run) {
@@ -80,25 +119,27 @@ ExitCode run_quantize_weights(const QuantizeOptions& options, RunContext& contex
       stored += weight.stored_bits / 8;
     }
     const auto before = static_cast<int64_t>(model.file_bytes);
-    context.report.plan = {
-        {"weights", elements}, {"bytes_before", before}, {"bytes_after", before - 4 * elements + stored}};
+    context.report.plan["weights"] = elements;
+    context.report.plan["bytes_before"] = before;
+    context.report.plan["bytes_after"] = before - 4 * elements + stored;
     Table plan({"plan", ""});
     plan.add({"weights to quantize", count_text(elements)});
     plan.add({"size before", bytes_text(before)});
     plan.add({"size after", "about " + bytes_text(before - 4 * elements + stored)});
-    context.print(plan.text());
-    return ExitCode::ok;
+    context.print((options.bits_budget.empty() ? "" : layers_text(result) + "\n") + plan.text());
+    return fits ? ExitCode::ok : ExitCode::goal_missed;
   }
-  const Json lineage = {{"command", "quantize"},
-                        {"settings",
-                         {{"weights", options.weights},
-                          {"activations", options.activations},
-                          {"granularity", context.report.settings["granularity"]},
-                          {"calibration", options.calibration}}}};
+  Json lineage = {{"command", "quantize"},
+                  {"settings",
+                   {{"weights", options.weights},
+                    {"activations", options.activations},
+                    {"granularity", context.report.settings["granularity"]},
+                    {"calibration", options.calibration}}}};
+  if (!options.bits_budget.empty()) lineage["settings"]["bits_budget"] = options.bits_budget;
   const QuantizedOutput written = write_quantized(
       model, graph, lineage, options.output, [&](const Graph& again) { check_weights(again, result); }, context);
   context.print(result_text(result, context));
-  return written.smaller ? ExitCode::ok : ExitCode::goal_missed;
+  return written.smaller && fits ? ExitCode::ok : ExitCode::goal_missed;
 }
 
 }  // namespace pare

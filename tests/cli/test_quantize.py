@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 import unittest
 
+import h5py
 import numpy as np
 import onnx
 import onnxruntime
@@ -142,6 +143,41 @@ class WeightsAlone(unittest.TestCase):
         self.assertEqual([row["name"] for row in report["layers"]], ["last"])
         done = pare(self.model, "--include", "nothing*", "-o", self.folder / "no.onnx", code=2)
         self.assertIn("'nothing*' matches no weight", done.stderr)
+
+    def test_a_budget_of_bits_is_met_with_the_least_error(self):
+        dense_model(self.model, k=256, n=320)
+        weights, out = 256 * 320 + 64 * 320, self.folder / "small.h5"
+        mixed = set()
+        for budget, most in (("3.2bpw", 3.2 * weights / 8), ("40000", 40000), ("6bpw", 6 * weights / 8), ("2.6bpw", 2.6 * weights / 8)):
+            report = json.loads(pare(self.model, "--bits-budget", budget, "--granularity", "channel", "-o", out, "--report", "-", "--force").stdout)
+            bits = {row["name"]: row["bits"] for row in report["layers"]}
+            mixed.add(tuple(bits.values()))
+            with h5py.File(out) as file:
+                payload = sum(int(row["bytes"]) for row in file["tensors/index"] if row["name"].endswith((b"_codes", b"_scale")))
+            self.assertLessEqual(payload, most)
+            self.assertGreaterEqual(payload, 0.6 * most)
+        self.assertTrue(any(len(set(bits)) == 2 for bits in mixed), mixed)  # not one width for all
+        self.assertGreater(len(mixed), 2)
+
+    def test_a_budget_out_of_reach_is_a_missed_goal_with_the_best_written(self):
+        dense_model(self.model)
+        report = self.folder / "report.json"
+        done = pare(self.model, "--bits-budget", 100, "-o", self.out, "--report", report, code=5)
+        self.assertIn("out of reach", done.stderr)
+        self.assertEqual([row["bits"] for row in json.loads(report.read_text())["layers"]], [2, 2])
+        self.assertTrue(self.out.exists())
+        for bad in ("12k", "0", "3.5", "99bpw"):
+            self.assertIn("bad budget", pare(self.model, "--bits-budget", bad, "-o", self.out, "--force", code=2).stderr)
+        self.assertIn("weights alone", pare(self.model, "--bits-budget", "3bpw", "--activations", "dynamic", "-o", self.out, "--force", code=2).stderr)
+
+    def test_dry_run_shows_the_bits_of_a_budget(self):
+        dense_model(self.model)
+        report = json.loads(pare(self.model, "--bits-budget", "3.9bpw", "--dry-run", "-o", self.out, "--report", "-").stdout)
+        self.assertLessEqual(report["plan"]["weight_bytes"], report["plan"]["budget_bytes"])
+        self.assertEqual(len(report["layers"]), 2)
+        text = pare(self.model, "--bits-budget", "3.9bpw", "--dry-run", "-o", self.out).stdout
+        self.assertIn(f"--bits 'first={report['layers'][0]['bits']}'", text)
+        self.assertFalse(self.out.exists())
 
     def test_dry_run_writes_nothing(self):
         dense_model(self.model)
