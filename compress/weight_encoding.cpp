@@ -1,7 +1,9 @@
 #include "compress/weight_encoding.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <limits>
 
 #include "src/core/error.hpp"
 
@@ -29,6 +31,26 @@ kernels::AxisView view_of(const Shape& shape, size_t axis) {
   for (size_t i = 0; i < axis; ++i) view.outer *= shape[i];
   for (size_t i = axis + 1; i < shape.size(); ++i) view.inner *= shape[i];
   return view;
+}
+
+// Groups of zeros, which could have any scale, get the least of the others': an int32 bias, whose step is a multiple of
+// the scale, would be rounded coarsely with theirs.
+void scale_zeros(EncodedWeight& weight, const std::vector<float>& values) {
+  constexpr float of_zeros = 1;
+  if (std::find(weight.scale.begin(), weight.scale.end(), of_zeros) == weight.scale.end()) return;
+  const kernels::ScaleLayout layout = weight.groups.layout();
+  std::vector<bool> used(weight.scale.size());
+  size_t element = 0;
+  for (int64_t o = 0; o < layout.view.outer; ++o)
+    for (int64_t place = 0; place < layout.view.length; ++place)
+      for (int64_t i = 0; i < layout.view.inner; ++i, ++element)
+        if (values[element] != 0) used[static_cast<size_t>(layout.scale_index(o, place, i))] = true;
+  float least = std::numeric_limits<float>::infinity();
+  for (size_t s = 0; s < used.size(); ++s)
+    if (used[s]) least = std::min(least, weight.scale[s]);
+  if (std::isinf(least)) return;
+  for (size_t s = 0; s < used.size(); ++s)
+    if (!used[s]) weight.scale[s] = least;
 }
 
 }  // namespace
@@ -85,14 +107,15 @@ EncodedWeight encode_nearest(const std::vector<float>& values, const ScaleGroups
   kernels::ScaleLayout layout = groups.layout();
   if (layout.scale_outer || layout.view.outer == 1) {
     kernels::encode_weights(values.data(), layout, range, candidates, weight.scale.data(), weight.codes.data());
-    return weight;
+  } else {
+    // Channels that are not the first axis: as rows of their own.
+    const kernels::AxisView view = layout.view;
+    const std::vector<float> rows = axis_first(values, view, false);
+    layout.view = {1, view.length, view.outer * view.inner};
+    kernels::encode_weights(rows.data(), layout, range, candidates, weight.scale.data(), weight.codes.data());
+    weight.codes = axis_first(weight.codes, view, true);
   }
-  // Channels that are not the first axis: as rows of their own.
-  const kernels::AxisView view = layout.view;
-  const std::vector<float> rows = axis_first(values, view, false);
-  layout.view = {1, view.length, view.outer * view.inner};
-  kernels::encode_weights(rows.data(), layout, range, candidates, weight.scale.data(), weight.codes.data());
-  weight.codes = axis_first(weight.codes, view, true);
+  scale_zeros(weight, values);
   return weight;
 }
 

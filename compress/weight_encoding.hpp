@@ -52,7 +52,7 @@ struct EncodedWeight {
   std::vector<float> decoded() const;
 };
 
-// Rounds to nearest. `values` must be finite.
+// Rounds to nearest. `values` must be finite. Groups of zeros have the least scale of the others; 1 where all are zero.
 EncodedWeight encode_nearest(const std::vector<float>& values, const ScaleGroups& groups, kernels::CodeRange range,
                              ScaleSearch search);
 
