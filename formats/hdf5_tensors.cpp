@@ -1,9 +1,12 @@
 #include "formats/hdf5_tensors.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
+#include <limits>
 
 #include "formats/tensor_codes.hpp"
 #include "kernels/bitmask.hpp"
@@ -139,7 +142,55 @@ DType dtype_of(const std::string& name) {
   fail_input("element type '{}' is unknown", name);
 }
 
-StoredTensor read_row(const Columns& columns, size_t row, const Bytes& data) {
+// The row that "scaled:ROW" names; -1 for other values.
+int64_t scaled_row(const std::string& values) {
+  int64_t row = -1;
+  const char* end = values.data() + values.size();
+  if (!values.starts_with("scaled:")) return -1;
+  const auto [stop, error] = std::from_chars(values.data() + 7, end, row);
+  return error == std::errc() && stop == end ? row : -1;
+}
+
+Bytes multiplied(const Tensor& base, float factor) {
+  std::vector<float> values = base.as<float>();
+  for (float& value : values) value *= factor;
+  return Tensor::of(DType::float32, base.shape, values).data;
+}
+
+// A tensor that is a number times one of those before.
+Bytes decode_scaled(const std::vector<StoredTensor>& before, int64_t row, const Tensor& tensor, const Bytes& stored) {
+  if (row >= static_cast<int64_t>(before.size()))
+    fail_input("values 'scaled:{}': no row before this one (got {})", row, before.size());
+  const Tensor& base = before[static_cast<size_t>(row)].named.tensor;
+  if (tensor.dtype != DType::float32 || base.dtype != DType::float32 || base.shape != tensor.shape ||
+      stored.size() != sizeof(float))
+    fail_input("values 'scaled:{}' do not fit (got {} of {} and {} bytes, expected {} of {} and 4)", row,
+               dtype_name(base.dtype), shape_text(base.shape), stored.size(), dtype_name(tensor.dtype),
+               shape_text(tensor.shape));
+  float factor = 0;
+  std::memcpy(&factor, stored.data(), sizeof factor);
+  return multiplied(base, factor);
+}
+
+// An earlier row and the number that its tensor is multiplied with.
+struct Scaled {
+  size_t row;
+  float factor;
+};
+
+// How a tensor follows from an earlier one of the same shape, where it does: the scales of biases do.
+std::optional<Scaled> find_scaled(const std::vector<NamedTensor>& tensors, size_t at) {
+  const Tensor& tensor = tensors[at].tensor;
+  if (tensor.dtype != DType::float32 || tensor.elements() < 2) return std::nullopt;
+  for (size_t row = 0; row < at; ++row) {
+    const Tensor& base = tensors[row].tensor;
+    if (base.dtype != DType::float32 || base.shape != tensor.shape) continue;
+    if (const auto factor = scale_between(base, tensor)) return Scaled{row, *factor};
+  }
+  return std::nullopt;
+}
+
+StoredTensor read_row(const Columns& columns, size_t row, const Bytes& data, const std::vector<StoredTensor>& before) {
   Tensor tensor;
   tensor.dtype = dtype_of(columns.dtypes[row]);
   for (size_t i = 0; i < columns.rank && columns.shapes[row * columns.rank + i] != no_dimension; ++i)
@@ -151,7 +202,9 @@ StoredTensor read_row(const Columns& columns, size_t row, const Bytes& data) {
     fail_input("lies outside of tensors/data (got {} bytes at offset {}, expected at most {})", size, offset,
                available);
   const Bytes stored = slice(data, static_cast<size_t>(offset), static_cast<size_t>(size));
-  tensor.data = decode_tensor(columns.layout(row), columns.values[row], tensor.dtype, tensor.shape, stored);
+  const int64_t base = scaled_row(columns.values[row]);
+  if (base >= 0) tensor.data = decode_scaled(before, base, tensor, stored);
+  else tensor.data = decode_tensor(columns.layout(row), columns.values[row], tensor.dtype, tensor.shape, stored);
   const std::vector<int64_t> hash = hash_of(tensor.data, columns.hash_width);
   const bool intact = std::equal(hash.begin(), hash.end(),
                                  columns.hashes.begin() + static_cast<std::ptrdiff_t>(row * columns.hash_width));
@@ -214,14 +267,46 @@ Bytes decode_tensor(const StorageLayout& layout, const std::string& values, DTyp
   return decoded;
 }
 
+std::optional<float> scale_between(const Tensor& base, const Tensor& values) {
+  const auto element = [](const Tensor& tensor, int64_t i) {
+    float value = 0;
+    std::memcpy(&value, tensor.data.data() + i * static_cast<int64_t>(sizeof value), sizeof value);
+    return value;
+  };
+  const int64_t count = base.elements();
+  if (count == 0 || base.data.size() != values.data.size()) return std::nullopt;
+  float factor = element(values, 0) / element(base, 0);
+  if (!std::isfinite(factor)) return std::nullopt;
+  // The quotient is within a few steps of it.
+  constexpr int steps = 3;
+  constexpr float infinity = std::numeric_limits<float>::infinity();
+  for (int i = 0; i < steps; ++i) factor = std::nextafter(factor, -infinity);
+  for (int i = -steps; i <= steps; ++i, factor = std::nextafter(factor, infinity)) {
+    int64_t same = 0;
+    while (same < count &&
+           std::bit_cast<uint32_t>(element(base, same) * factor) == std::bit_cast<uint32_t>(element(values, same)))
+      ++same;
+    if (same == count) return factor;
+  }
+  return std::nullopt;
+}
+
 void write_tensors(Hdf5Group group, const std::vector<NamedTensor>& tensors, bool entropy_code) {
   size_t rank = 1;
   for (const NamedTensor& named : tensors) rank = std::max(rank, named.tensor.shape.size());
   std::vector<std::string> names, dtypes, layouts, values;
   std::vector<int64_t> shapes, offsets, sizes, hashes, lengths, inners;
   ByteRope data;
-  for (const auto& [name, tensor] : tensors) {
-    const EncodedTensor encoded = encode_tensor(tensor, entropy_code);
+  for (size_t at = 0; at < tensors.size(); ++at) {
+    const auto& [name, tensor] = tensors[at];
+    EncodedTensor encoded;
+    if (const std::optional<Scaled> scaled = find_scaled(tensors, at)) {
+      encoded.layout.name = "dense";
+      encoded.values = fmt::format("scaled:{}", scaled->row);
+      encoded.bytes.append(std::string(reinterpret_cast<const char*>(&scaled->factor), sizeof scaled->factor));
+    } else {
+      encoded = encode_tensor(tensor, entropy_code);
+    }
     names.push_back(name);
     dtypes.push_back(dtype_name(tensor.dtype));
     layouts.push_back(encoded.layout.name);
@@ -260,8 +345,8 @@ std::vector<StoredTensor> read_tensors(const Hdf5Group& group) {
   const Bytes data = group.read_bytes("tensors/data");
   std::vector<StoredTensor> tensors;
   for (size_t row = 0; row < index.rows(); ++row)
-    tensors.push_back(
-        with_context(fmt::format("tensor '{}'", columns.names[row]), [&] { return read_row(columns, row, data); }));
+    tensors.push_back(with_context(fmt::format("tensor '{}'", columns.names[row]),
+                                   [&] { return read_row(columns, row, data, tensors); }));
   return tensors;
 }
 

@@ -2,6 +2,7 @@
 // the layout.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,10 @@ EncodedTensor encode_tensor(const Tensor& tensor, bool entropy_code = false);
 // The inverse: the row-major bytes of a tensor of that type and shape. Throws (exit 3) when `stored` does not fit them.
 Bytes decode_tensor(const StorageLayout& layout, const std::string& values, DType dtype, const Shape& shape,
                     const Bytes& stored);
+
+// The number s for which s * base[i], rounded to float32, is values[i] for each i, bit for bit; nullopt where there is
+// none (as between a quantized bias' scales and its weight's). Both are float32, and finite.
+std::optional<float> scale_between(const Tensor& base, const Tensor& values);
 
 // A row of the table with its decoded tensor.
 struct StoredTensor {

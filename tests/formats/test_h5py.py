@@ -91,6 +91,7 @@ class H5pyTest(unittest.TestCase):
         self.addCleanup(folder.cleanup)
         self.folder = pathlib.Path(folder.name)
         self.arrays = example(np.random.default_rng(1))
+        self.arrays["bias.step"] = self.arrays["step"] * np.float32(0.0373)
         self.model = model_of(self.arrays, constants=["table", "special"])
         self.onnx = self.folder / "in.onnx"
         onnx.save(self.model, self.onnx)
@@ -124,6 +125,7 @@ class H5pyTest(unittest.TestCase):
         forms = self.read_all(self.convert())
         self.assertEqual({layout for layout, values in forms if values == "raw"}, {"dense", "bitmask", "csr", "2:4", "1:4", "4:8"})
         self.assertLessEqual({("dense", "packed:4"), ("bitmask", "packed:7"), ("csr", "packed:3"), ("2:4", "packed:2"), ("dense", "packed:14")}, forms)
+        self.assertEqual(sum(values.startswith("scaled:") for _, values in forms), 1)
 
     def test_entropy_coded_tensors_too(self):
         path = self.convert("small.h5", "--entropy-code")

@@ -7,6 +7,7 @@
 #include "formats/hdf5_tensors.hpp"
 #include "formats/tensor_codes.hpp"
 #include "src/core/error.hpp"
+#include "src/core/random.hpp"
 #include "tests/formats/tiny_onnx.hpp"
 #include "tests/support/temporary_folder.hpp"
 
@@ -183,12 +184,33 @@ TEST_CASE("hdf5_tensors: bytes that do not fit are refused with both sizes") {
   CHECK(decode_error("bitmask", DType::float32, {-8}, "1234").starts_with("shape -8: has a negative dimension"));
 }
 
+TEST_CASE("hdf5_tensors: a tensor that is a number times an earlier one is found, and only then") {
+  const auto of = [](const std::vector<float>& values) {
+    return Tensor::of(DType::float32, {static_cast<int64_t>(values.size())}, values);
+  };
+  std::vector<float> base(100), scaled(100);
+  for (size_t i = 0; i < base.size(); ++i) base[i] = static_cast<float>(random_below(1000, {3, 1}, i)) / 777.0f;
+  base[0] = 0.3f;
+  for (const float factor : {0.1f, 3.0f, 1e-20f, -0.7f}) {
+    for (size_t i = 0; i < base.size(); ++i) scaled[i] = base[i] * factor;
+    const std::optional<float> found = scale_between(of(base), of(scaled));
+    REQUIRE(found);
+    for (size_t i = 0; i < base.size(); ++i) CHECK(base[i] * *found == scaled[i]);
+  }
+  scaled[57] = std::nextafter(scaled[57], 9.0f);
+  CHECK_FALSE(scale_between(of(base), of(scaled)));
+  CHECK_FALSE(scale_between(of({0, 1}), of({0, 2})));
+  CHECK_FALSE(scale_between(of({1, 0}), of({1, -0.0f})));  // the sign would not come back
+}
+
 TEST_CASE("hdf5_tensors: a table of tensors comes back with names, shapes and hashes") {
   const test::TemporaryFolder folder;
   const std::vector<NamedTensor> tensors = {
       test::sparse_tensor<float>("conv/weight", DType::float32, {4, 3, 3, 3}, 5),
       {"scalar", Tensor::of<double>(DType::float64, {}, {3.5})},
       {"", Tensor::of<float>(DType::float32, {0, 7}, {})},
+      {"step", Tensor::of<float>(DType::float32, {3}, {0.1f, 0.25f, 0.7f})},
+      {"bias/step", Tensor::of<float>(DType::float32, {3}, {0.1f * 3.3f, 0.25f * 3.3f, 0.7f * 3.3f})},
       {"name with \n and \"", {DType::int4, {3}, Bytes::own("ab")}},
   };
   Hdf5File file = Hdf5File::create(1);
