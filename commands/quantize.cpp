@@ -18,12 +18,19 @@ namespace {
 // The options that depend on others.
 void resolve(QuantizeOptions& options) {
   if (options.activations.empty())
-    options.activations = options.data.data.empty() ? "none" : options.profile == "tensorrt" ? "int8" : "uint8";
+    options.activations = options.data.data.empty() || !options.bits_budget.empty() ? "none"
+                          : options.profile == "tensorrt"                           ? "int8"
+                                                                                    : "uint8";
   if (options.granularity.empty()) options.granularity = options.activations == "none" ? "block:32" : "channel";
 }
 
 bool needs_samples(const QuantizeOptions& options) {
   return options.activations != "none" && options.activations != "dynamic";
+}
+
+// Whether samples tell how many bits each weight needs.
+bool measures_budget(const QuantizeOptions& options) {
+  return !options.bits_budget.empty() && !options.data.data.empty() && !needs_samples(options);
 }
 
 void check(const QuantizeOptions& options) {
@@ -41,7 +48,8 @@ void check(const QuantizeOptions& options) {
   if (!needs_samples(options)) {
     if (activations == "dynamic" && (granularity.kind == Granularity::Kind::block || options.weights != "int8"))
       fail_usage("--activations dynamic: multiplies int8 weights with a scale a channel or tensor");
-    if (!options.data.data.empty()) fail_usage("--data: --activations {} needs no samples; leave it out", activations);
+    if (!options.data.data.empty() && options.bits_budget.empty())
+      fail_usage("--data: --activations {} needs no samples; leave it out", activations);
     if (calibration.method != CalibrationMethod::minmax && calibration.method != CalibrationMethod::mse)
       fail_usage("--calibration {}: weights alone have minmax or mse", options.calibration);
     return;
@@ -76,7 +84,7 @@ void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
            "weights that share a scale; blocks along K for weights alone [channel; block:32 for weights alone]");
   add_text(app, "--bits-budget", "BYTES|BPW", options.bits_budget,
            "weights alone: 8, 4, 3 or 2 bits each, at most --weights, so that codes and scales take BYTES, or 3.5bpw "
-           "bits a weight, with the least error");
+           "bits a weight, with the least error: of the weights, or with --data of the outputs");
   add_text(app, "--calibration", "minmax|percentile:P|entropy|mse", options.calibration,
            "how the range of activations is found; weights alone: minmax or mse");
   add_flag(app, "--symmetric", options.symmetric, "activations around their middle code, or from zero");
@@ -112,7 +120,7 @@ CommandLine add_quantize(CLI::App& app) {
   CommandLine line = line_of(options, check, models_of, measurable_of, run_quantize);
   line.choose = [options](CommandLine& chosen) {
     resolve(*options);
-    if (needs_samples(*options)) return;
+    if (needs_samples(*options) || measures_budget(*options)) return;
     chosen.run = linked(run_quantize_weights, options);
     chosen.sibling = Sibling::hdf5;
   };

@@ -1,9 +1,14 @@
 // pare quantize MODEL: weights and activations as integers, without training.
 #pragma once
 
+#include <functional>
+#include <string>
+#include <vector>
+
 #include "commands/command.hpp"
 #include "commands/options_data.hpp"
 #include "commands/options_output.hpp"
+#include "compress/weight_bits.hpp"
 
 namespace pare {
 
@@ -29,10 +34,18 @@ struct QuantizeOptions {
   ReportOptions report;
 };
 
+// Replaces the errors of a weight's choices of bits by better ones. `config` is what the choices were made with.
+using MeasureChoices =
+    std::function<void(const Graph& graph, const WeightOnlyConfig& config, std::vector<WeightChoices>& weights)>;
+
 CommandLine add_quantize(CLI::App& app);
 // Weights alone, or activations that are quantized at run time: without data and without LibTorch.
 ExitCode run_quantize_weights(const QuantizeOptions& options, RunContext& context);
-// Weights and activations, with samples.
+// The same, where --bits-budget chooses by `measure`; by the weights alone where it is empty.
+ExitCode quantize_weights(const QuantizeOptions& options, RunContext& context, const MeasureChoices& measure);
+// With --bits-budget by what the outputs of samples lose.
+ExitCode run_quantize_budget(const QuantizeOptions& options, RunContext& context);
+// Weights and activations, with samples; with --bits-budget as run_quantize_budget().
 ExitCode run_quantize(const QuantizeOptions& options, RunContext& context);
 
 }  // namespace pare

@@ -186,6 +186,8 @@ class StaticRun {
 
 }  // namespace
 
-ExitCode run_quantize(const QuantizeOptions& options, RunContext& context) { return StaticRun(options, context).run(); }
+ExitCode run_quantize(const QuantizeOptions& options, RunContext& context) {
+  return options.bits_budget.empty() ? StaticRun(options, context).run() : run_quantize_budget(options, context);
+}
 
 }  // namespace pare

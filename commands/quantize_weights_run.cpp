@@ -25,8 +25,10 @@ WeightOnlyConfig config_of(const QuantizeOptions& options, const Graph& graph) {
 }
 
 // Chooses the bits of each weight by --bits-budget; whether they fit it.
-bool choose_bits(const Graph& graph, const QuantizeOptions& options, WeightOnlyConfig& config, RunContext& context) {
-  const std::vector<WeightChoices> weights = choices_of_bits(graph, config);
+bool choose_bits(const Graph& graph, const QuantizeOptions& options, const MeasureChoices& measure,
+                 WeightOnlyConfig& config, RunContext& context) {
+  std::vector<WeightChoices> weights = choices_of_bits(graph, config);
+  if (measure) measure(graph, config, weights);
   int64_t elements = 0;
   for (const WeightChoices& weight : weights) elements += weight.elements;
   const int64_t budget = BitsBudget::parse(options.bits_budget).bytes_for(elements);
@@ -47,7 +49,7 @@ bool choose_bits(const Graph& graph, const QuantizeOptions& options, WeightOnlyC
   if (!allocation.fits)
     context.warn(fmt::format("--bits-budget {}: out of reach (got {}, expected at most {}); the fewest bits are chosen",
                              options.bits_budget, bytes_text(allocation.bytes), bytes_text(budget)));
-  context.print(fmt::format("codes and scales: {} of {}; the same bits for qat:{}\n\n", bytes_text(allocation.bytes),
+  context.print(fmt::format("codes and scales: {} of {}; the same bits for qat: --outer-bits 0{}\n\n", bytes_text(allocation.bytes),
                             bytes_text(budget), rules));
   return allocation.fits;
 }
@@ -99,6 +101,10 @@ std::string result_text(const WeightOnlyResult& result, const RunContext& contex
 }  // namespace
 
 ExitCode run_quantize_weights(const QuantizeOptions& options, RunContext& context) {
+  return quantize_weights(options, context, nullptr);
+}
+
+ExitCode quantize_weights(const QuantizeOptions& options, RunContext& context, const MeasureChoices& measure) {
   if (options.compute.threads > 0) set_threads(static_cast<int>(options.compute.threads));
   const Model model = load_model(options.model);
   Graph graph = with_context(options.model, [&] { return read_graph(model.onnx); });
@@ -108,7 +114,7 @@ ExitCode run_quantize_weights(const QuantizeOptions& options, RunContext& contex
   WeightOnlyConfig config = config_of(options, graph);
   bool fits = true;
   if (!options.bits_budget.empty())
-    fits = with_context(options.model, [&] { return choose_bits(graph, options, config, context); });
+    fits = with_context(options.model, [&] { return choose_bits(graph, options, measure, config, context); });
   const WeightOnlyResult result = with_context(options.model, [&] { return quantize(graph, options, config); });
   for (const KeptWeight& kept : result.kept) context.warn(fmt::format("'{}' stays float: {}", kept.name, kept.reason));
   context.report.layers = layers_of(result);

@@ -176,7 +176,7 @@ class WeightsAlone(unittest.TestCase):
         self.assertLessEqual(report["plan"]["weight_bytes"], report["plan"]["budget_bytes"])
         self.assertEqual(len(report["layers"]), 2)
         text = pare(self.model, "--bits-budget", "3.9bpw", "--dry-run", "-o", self.out).stdout
-        self.assertIn(f"--bits 'first={report['layers'][0]['bits']}'", text)
+        self.assertIn(f"--outer-bits 0 --bits 'first={report['layers'][0]['bits']}'", text)
         self.assertFalse(self.out.exists())
 
     def test_dry_run_writes_nothing(self):

@@ -163,6 +163,23 @@ class Static(unittest.TestCase):
         self.assertIn("NaN or infinite", done.stderr)
         self.assertFalse(self.out.exists())
 
+    def test_a_budget_of_bits_goes_to_the_weights_that_the_outputs_need(self):
+        random = np.random.default_rng(6)
+        weights = {name: random.standard_normal((64, 64)).astype(np.float32) for name in ("loud", "quiet")}
+        nodes = [helper.make_node("MatMul", ["x", "loud"], ["a"], name="first"), helper.make_node("MatMul", ["x", "quiet"], ["b"], name="second"),
+                 helper.make_node("Mul", ["b", "little"], ["c"]), helper.make_node("Add", ["a", "c"], ["y"])]
+        value = lambda name: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", 64])  # noqa: E731
+        graph = helper.make_graph(nodes, "two", [value("x")], [value("y")], [numpy_helper.from_array(w, n) for n, w in
+                                  {**weights, "little": np.float32(1e-3)}.items()])
+        model, data, report = self.folder / "two.onnx", self.folder / "x.npz", self.folder / "report.json"
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), model)
+        np.savez(data, x=random.standard_normal((32, 64)).astype(np.float32))
+        chosen = []
+        for samples in ([], ["--data", data, "--device", "cpu"]):
+            pare(model, "--bits-budget", "5.9bpw", "--granularity", "channel", *samples, "-o", self.folder / "two.h5", "--force", "--report", report)
+            chosen.append({row["name"]: row["bits"] for row in json.loads(report.read_text())["layers"]})
+        self.assertEqual(chosen, [{"first": 4, "second": 4}, {"first": 8, "second": 2}])
+
     def test_constant_activations_and_channels_of_zeros(self):
         dense_model(self.model)
         model = onnx.load(self.model)

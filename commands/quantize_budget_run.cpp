@@ -1,0 +1,46 @@
+#include <algorithm>
+
+#include "commands/engine_run.hpp"
+#include "commands/quantize.hpp"
+
+namespace pare {
+namespace {
+
+// sum (before - after)^2 / sum before^2 over all values of all float outputs.
+double relative_noise(const std::vector<at::Tensor>& before, const std::vector<at::Tensor>& after) {
+  double signal = 0, noise = 0;
+  for (size_t i = 0; i < before.size(); ++i) {
+    if (!before[i].is_floating_point()) continue;
+    const at::Tensor a = before[i].to(at::kDouble), b = after.at(i).to(at::kDouble);
+    signal += a.square().sum().item<double>();
+    noise += a.sub(b).square().sum().item<double>();
+  }
+  constexpr double least = 1e-300;
+  return noise / std::max(signal, least);
+}
+
+}  // namespace
+
+ExitCode run_quantize_budget(const QuantizeOptions& options, RunContext& context) {
+  const at::Device device = set_up_device(options.compute, context);
+  const auto samples = open_samples(options.data, options.data.data, options.data.split, options.compute.seed);
+  const auto outputs_of = [&](const Graph& graph) {
+    return evaluate_samples(graph, *samples, options.data, std::min(options.batch, samples->size()), device).outputs;
+  };
+  // Each weight alone in each number of bits: what the outputs lose.
+  const auto measure = [&](const Graph& graph, const WeightOnlyConfig& config, std::vector<WeightChoices>& weights) {
+    const std::vector<at::Tensor> before = outputs_of(graph);
+    for (WeightChoices& weight : weights)
+      for (BitsChoice& choice : weight.choices) {
+        Graph trial = graph;
+        WeightOnlyConfig alone = config;
+        alone.bits = choice.bits;
+        alone.selected = [&weight](const std::string& name) { return name == weight.name; };
+        quantize_weights_only(trial, alone);
+        choice.error = relative_noise(before, outputs_of(trial));
+      }
+  };
+  return quantize_weights(options, context, measure);
+}
+
+}  // namespace pare
