@@ -49,8 +49,8 @@ bool choose_bits(const Graph& graph, const QuantizeOptions& options, const Measu
   if (!allocation.fits)
     context.warn(fmt::format("--bits-budget {}: out of reach (got {}, expected at most {}); the fewest bits are chosen",
                              options.bits_budget, bytes_text(allocation.bytes), bytes_text(budget)));
-  context.print(fmt::format("codes and scales: {} of {}; the same bits for qat: --outer-bits 0{}\n\n", bytes_text(allocation.bytes),
-                            bytes_text(budget), rules));
+  context.print(fmt::format("codes and scales: {} of {}; the same bits for qat: --outer-bits 0{}\n\n",
+                            bytes_text(allocation.bytes), bytes_text(budget), rules));
   return allocation.fits;
 }
 

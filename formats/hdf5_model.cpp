@@ -33,7 +33,9 @@ struct Parts {
   std::map<std::string, std::string> texts;  // by metadata key
 };
 
-Parts take_apart(const Model& model) {
+// `texts_apart`: lineage and masks as datasets of their own; in the graph, with which they are deflated, they take some
+// 300 bytes less.
+Parts take_apart(const Model& model, bool texts_apart) {
   Parts parts;
   std::map<std::string, std::string> metadata = missing_provenance(model);
   metadata.insert(model.onnx.metadata.begin(), model.onnx.metadata.end());
@@ -41,8 +43,8 @@ Parts take_apart(const Model& model) {
   for (const TextDataset& text : text_datasets) {
     const auto entry = metadata.find(text.key);
     if (entry == metadata.end()) continue;
-    parts.texts.insert(*entry);
-    edit.metadata[text.key] = "";
+    if (texts_apart) parts.texts.insert(*entry);
+    edit.metadata[text.key] = texts_apart ? "" : entry->second;
   }
   edit.tensor_data = [&](const NamedTensor& named) -> std::optional<Bytes> {
     if (!moves_out(named)) return std::nullopt;
@@ -112,7 +114,7 @@ Model load_hdf5_model(const std::string& path) {
 }
 
 void save_hdf5_model(const Model& model, const std::string& path, const SaveOptions& options) {
-  const Parts parts = take_apart(model);
+  const Parts parts = take_apart(model, !options.entropy_code);
   Hdf5File file = Hdf5File::create(static_cast<unsigned>(2 + parts.texts.size()));
   Hdf5Group root = file.root();
   root.set_attribute("format", format_name);

@@ -187,8 +187,13 @@ class H5pyTest(unittest.TestCase):
         with h5py.File(path) as file:
             self.assertEqual(json.loads(file["lineage"][()]), [{"command": "prune"}])
             self.assertEqual(json.loads(file["masks"][()]), ["conv.weight"])
-        self.pare("convert", path, self.folder / "back.onnx")
-        self.assertEqual((self.folder / "back.onnx").read_bytes(), self.onnx.read_bytes())
+        small = self.convert("small.h5", "--entropy-code")
+        with h5py.File(small) as file:
+            graph = onnx.ModelProto.FromString(file["graph"][:].tobytes())
+            self.assertEqual({p.key: p.value for p in graph.metadata_props}["pare.mask"], '["conv.weight"]')
+        for file in (path, small):
+            self.pare("convert", file, self.folder / "back.onnx", "--force")
+            self.assertEqual((self.folder / "back.onnx").read_bytes(), self.onnx.read_bytes())
 
     def test_check_names_the_damaged_tensor(self):
         path = self.convert()

@@ -74,6 +74,11 @@ TEST_CASE("hdf5_model: lineage and masks travel, as the ONNX metadata of a file 
   CHECK(loaded.onnx.bytes.text() == read_file(folder.file("a.onnx")));
   save_hdf5_model(loaded, folder.file("b.h5"));
   CHECK(read_file(folder.file("b.h5")) == read_file(folder.file("a.h5")));
+  save_hdf5_model(model, folder.file("c.h5"), {true});
+  const Model small = load_hdf5_model(folder.file("c.h5"));
+  CHECK(small.lineage == model.lineage);
+  CHECK(small.masked == model.masked);
+  CHECK((small.onnx.bytes.text() == loaded.onnx.bytes.text()));
 }
 
 TEST_CASE("hdf5_model: the same model gives the same bytes") {
