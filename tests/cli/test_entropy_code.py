@@ -72,6 +72,16 @@ class EntropyCode(unittest.TestCase):
         self.assertEqual(subprocess.run([PARE, "convert", packed, self.folder / "a.onnx"]).returncode, 0)
         self.assertEqual((self.folder / "a.onnx").read_bytes(), model.read_bytes())
 
+    def test_every_training_command_writes_what_comes_back(self):
+        training = ["--data", "/usr/share/datasets/fashion-mnist", "--limit", 256, "--steps", 2, "--batch", 64, "--device", "cpu", "-q"]
+        for command in (["distill", MODEL, "--teacher", "none"], ["prune", MODEL, "--sparsity", 0.5], ["qat", MODEL, "--teacher", "none"]):
+            plain, coded, back = (self.folder / (command[0] + end) for end in (".onnx", ".h5", ".back.onnx"))
+            pare(*command, *training, "-o", plain, "-o", coded, "--entropy-code")
+            pare("convert", coded, back, "--check")
+            self.assertEqual(back.read_bytes(), plain.read_bytes(), command[0])
+            with h5py.File(coded) as file:
+                self.assertTrue(any(row["values"].startswith(b"rans:") for row in file["tensors/index"]), command[0])
+
     def test_only_hdf5_is_entropy_coded(self):
         for command in (["prune", MODEL, "--sparsity", 0.5, "--importance", "magnitude", "--mask-only"], ["quantize", MODEL], ["convert", MODEL]):
             out = [self.folder / "a.onnx"] if command[0] == "convert" else ["-o", self.folder / "a.onnx"]

@@ -207,6 +207,32 @@ class H5pyTest(unittest.TestCase):
         self.pare("convert", path, self.folder / "never.onnx", code=3)
         self.assertFalse((self.folder / "never.onnx").exists())
 
+    def test_h5py_alone_dequantizes_weights_per_tensor_channel_and_block(self):
+        random = np.random.default_rng(2)
+        weight = random.standard_normal((96, 80)).astype(np.float32)
+        value = helper.make_tensor_value_info
+        graph = helper.make_graph([helper.make_node("MatMul", ["x", "w"], ["y"], name="product")], "g", [value("x", TensorProto.FLOAT, ["N", 96])],
+                                  [value("y", TensorProto.FLOAT, ["N", 80])], [numpy_helper.from_array(weight, "w")])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), self.onnx)
+        tensor, path = reader_of_readme(), self.folder / "q.h5"
+        for bits, granularity, options in ((4, "tensor", []), (3, "channel", []), (2, "block:32", []), (4, "channel", ["--entropy-code"])):
+            self.pare("quantize", self.onnx, "--weights", f"int{bits}", "--granularity", granularity, "-o", path, "--force", *options)
+            with h5py.File(path) as file:
+                model = onnx.ModelProto.FromString(file["graph"][:].tobytes()).graph
+                rows = {row["name"].decode(): row for row in file["tensors/index"]}
+            node = next(node for node in model.node if node.op_type == "DequantizeLinear")
+            small = {t.name: numpy_helper.to_array(t) for t in model.initializer if t.name not in rows}
+            codes, scale = (tensor(path, name) if name in rows else small[name] for name in node.input)
+            attributes = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+            if "block_size" in attributes:
+                scale = np.repeat(scale, attributes["block_size"], attributes["axis"])
+            elif scale.ndim:
+                scale = scale.reshape([-1 if i == attributes["axis"] else 1 for i in range(2)])
+            error = np.square(weight - codes * scale).sum() / np.square(weight).sum()
+            self.assertLess(error, {4: 0.03, 3: 0.06, 2: 0.2}[bits])
+            self.assertIn(rows["w_codes"]["values"].decode(), (f"packed:{bits}", "raw", f"rans:{bits}"))
+            self.assertLessEqual(int(rows["w_codes"]["bytes"]), weight.size * bits / 8)
+
     def test_what_cannot_be_converted(self):
         self.convert()
         self.pare("convert", self.onnx, self.folder / "a.h5", code=2)
