@@ -2,6 +2,8 @@
 import json
 import os
 import pathlib
+import re
+import shlex
 import subprocess
 import tempfile
 import unittest
@@ -47,6 +49,15 @@ class Chain(unittest.TestCase):
         pare("evaluate", small, *DATA, "--split", "test", "--limit", 1000, *RUN, "--runtime", "pare", "--report", report)
         accuracy = json.loads(report.read_text())["metrics"]["accuracy"]
         return pruned, small, accuracy
+
+    def test_qat_takes_the_bits_that_a_budget_chose(self):
+        plan, trained = self.folder / "plan.json", self.folder / "trained.json"
+        done = pare("quantize", MODEL, "--bits-budget", "3.3bpw", "--granularity", "channel", "--dry-run", "-o", self.folder / "q.h5", "--report", plan)
+        rules = shlex.split(re.search(r"the same bits for qat: (.*)", done.stdout).group(1))
+        pare("qat", MODEL, *rules, "--teacher", "none", *DATA, "--limit", 128, "--steps", 2, "--batch", 64, *RUN, "-o", self.folder / "q.onnx", "--report", trained)
+        bits = lambda path: {row["name"]: row["bits"] for row in json.loads(path.read_text())["layers"]}  # noqa: E731
+        self.assertEqual(bits(plan), bits(trained))
+        self.assertGreater(len(set(bits(plan).values())), 1)
 
     def test_through_onnx_and_through_hdf5(self):
         pruned, small, accuracy = self.chain(".onnx")
