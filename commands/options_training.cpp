@@ -11,31 +11,14 @@
 #include "commands/option_kinds.hpp"
 #include "src/core/error.hpp"
 #include "src/core/suggest.hpp"
+#include "src/data/augment.hpp"
 
 namespace pare {
 
 namespace {
 
-// "flip,shift:2": each augmentation once, with its number where it takes one.
 std::string check_augment(const std::string& text) {
-  std::vector<std::string> seen;
-  for (const auto& part : CLI::detail::split(text, ',')) {
-    const size_t colon = part.find(':');
-    const std::string name = part.substr(0, colon);
-    const std::string number = colon == std::string::npos ? "" : part.substr(colon + 1);
-    if (name != "flip" && name != "shift")
-      return fmt::format("bad value (got '{}', expected a list of flip, shift:N){}", part,
-                         did_you_mean(name, {"flip", "shift"}));
-    if (name == "flip" && colon != std::string::npos)
-      return fmt::format("bad value (got '{}', expected flip without a number)", part);
-    const bool digits =
-        !number.empty() && number.size() < 5 && number.find_first_not_of("0123456789") == std::string::npos;
-    if (name == "shift" && (!digits || number.find_first_not_of('0') == std::string::npos))
-      return fmt::format("bad value (got '{}', expected shift:N with N pixels of at least 1)", part);
-    if (std::find(seen.begin(), seen.end(), name) != seen.end())
-      return fmt::format("bad value ({} is given twice)", name);
-    seen.push_back(name);
-  }
+  parse_augmentations(text);
   return "";
 }
 
@@ -63,8 +46,7 @@ void add_training_options(CLI::App& app, TrainingOptions& options) {
   add_real(app, "--clip-norm", at_least_zero, options.clip_norm, "limit of the norm of all gradients; 0: none");
   add_real(app, "--ema", {0, 1, false, true}, options.ema, "decay of the weights' average; 0: none");
   add_integer(app, "--early-stop", at_least_zero, options.early_stop, "epochs without a better validation; 0: never");
-  add_text(app, "--augment", "LIST", options.augment, "flip (left-right), shift:N: 'flip,shift:2'")
-      ->check(check_augment, "");
+  add_text(app, "--augment", "LIST", options.augment, augmentation_usages().c_str())->check(check_augment, "");
   add_choice(app, "--batch-norm", {"freeze", "train"}, options.batch_norm,
              "BatchNormalization nodes that the file has");
   add_choice(app, "--precision", {"auto", "fp32", "bf16", "fp16"}, options.precision,

@@ -33,33 +33,67 @@ struct Placement {
   AxisMap columns;
 };
 
+struct Rectangle {
+  int64_t top = 0;
+  int64_t left = 0;
+  int64_t height = 0;
+  int64_t width = 0;
+};
+
+// What the augmentations make of one image: its brightness and contrast change, it is placed, and a rectangle of the
+// result is replaced by noise.
+struct ImageChange {
+  double brightness = 1;  // factor of every stored value
+  double contrast = 1;    // factor of the distance to the image's mean grey
+  Placement placement;
+  Rectangle erased;  // without area: nothing
+  uint64_t noise_seed = 0;
+};
+
+// Of which sample, and how much of it.
+struct AugmentationDraw {
+  double amount = 0;
+  int64_t height = 0;
+  int64_t width = 0;
+  RandomKey key;
+  int64_t index = 0;
+  int64_t epoch = 0;
+};
+
 struct AugmentationKind {
   std::string_view name;
-  std::string_view argument;  // what follows the colon; empty when nothing does
+  std::string_view argument;  // what follows the colon: N, whole pixels from 1; A, a number above 0; empty: nothing
   std::string_view meaning;
-  // Draws the change of sample `index` in `epoch` and applies it to `placement` of an image of height x width.
-  void (*place)(Placement& placement, int64_t amount, int64_t height, int64_t width, RandomKey key, int64_t index,
-                int64_t epoch);
+  // Draws the change of a sample and adds it to `change`. Null for what is no change of one image.
+  void (*draw)(ImageChange& change, const AugmentationDraw& draw);
 };
 
 // Every augmentation that --augment knows.
 std::span<const AugmentationKind> augmentation_kinds();
 
+// "flip, shift:N, ...": how each is written.
+std::string augmentation_usages();
+
 struct Augmentation {
   const AugmentationKind* kind = nullptr;
-  int64_t amount = 0;
+  double amount = 0;
 };
 
 // "flip,shift:2" as a list; "" is the empty list. Throws (exit 2) for an unknown name, a missing, superfluous or bad
 // number, or an augmentation given twice.
 std::vector<Augmentation> parse_augmentations(std::string_view list);
 
-// Throws (exit 2) when the augmentations need images [C,H,W] and the samples are none, or move an image out of its
-// frame.
+// Throws (exit 2) when the augmentations need images [C,H,W] (jitter: of 1 or 3 channels) and the samples are none, or
+// move an image out of its frame.
 void check_augmentations(std::span<const Augmentation> augmentations, const Shape& sample_shape);
 
-// What the augmentations make of sample `index` in `epoch`.
-Placement draw_placement(std::span<const Augmentation> augmentations, int64_t height, int64_t width, uint64_t seed,
-                         int64_t epoch, int64_t index);
+// What the augmentations make of sample `index` in `epoch`, an image of height x width. Erased rectangles are those of
+// random erasing (Zhong et al. 2017, algorithm 1) with the paper's p = 0.5, area 0.02 to 0.4, aspect ratio 0.3 to
+// 1/0.3; brightness and contrast are uniform in 0.6 to 1.4.
+ImageChange draw_change(std::span<const Augmentation> augmentations, int64_t height, int64_t width, uint64_t seed,
+                        int64_t epoch, int64_t index);
+
+// `count` values of the noise in an erased rectangle, uniform over 0 to 255, from element `first` of the image on.
+void erasing_noise(uint64_t noise_seed, int64_t first, std::span<uint8_t> values);
 
 }  // namespace pare

@@ -66,7 +66,7 @@ class Training(unittest.TestCase):
         return stops
 
     def test_a_run_stopped_or_killed_ends_with_the_same_bytes(self):
-        options = ["--epochs", "60", "--holdout", "16", "--ema", "0.95", "--accumulate", "2", "--clip-norm", "1", "--augment", "flip,shift:1",
+        options = ["--epochs", "60", "--holdout", "16", "--ema", "0.95", "--accumulate", "2", "--clip-norm", "1", "--augment", "flip,crop:1,erase,jitter",
                    "--checkpoint-every", "3"]
         self.run_to(0, self.command("whole.onnx", *options))
         kinds = [signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGUSR1, signal.SIGKILL, signal.SIGINT]
@@ -118,7 +118,8 @@ class Training(unittest.TestCase):
     def test_bad_values(self):
         for more, naming in ((["--ema", "1"], "--ema"), (["--accumulate", "0"], "--accumulate"), (["--clip-norm", "-1"], "--clip-norm"),
                              (["--momentum", "1.5"], "--momentum"), (["--early-stop", "3"], "give --holdout or --val"),
-                             (["--precision", "fp8"], "--precision")):
+                             (["--precision", "fp8"], "--precision"), (["--augment", "erase:2"], "erase takes no number"),
+                             (["--augment", "crop"], "expected crop:N"), (["--augment", "crop:8"], "can move the whole image away")):
             message = self.run_to(2, self.command("bad.onnx", *more))
             self.assertIn(naming, message)
 

@@ -118,6 +118,36 @@ inline std::shared_ptr<CountingDataset> counting(int64_t size, Shape shape, int6
   return std::make_shared<CountingDataset>(size, std::move(shape), classes, type);
 }
 
+// The images [C,H,W] of another set with the channels last.
+class Interleaved final : public Dataset {
+ public:
+  explicit Interleaved(DatasetPtr planes) : planes_(std::move(planes)), fields_(planes_->fields()) {
+    const Shape shape = fields_[0].shape;
+    fields_[0].shape = {shape[1], shape[2], shape[0]};
+  }
+
+  std::string name() const override { return planes_->name(); }
+  std::string sample_name(int64_t index) const override { return planes_->sample_name(index); }
+  int64_t size() const override { return planes_->size(); }
+  const std::vector<Field>& fields() const override { return fields_; }
+  const std::byte* stored(size_t field, int64_t index, std::vector<std::byte>& scratch) const override {
+    std::vector<std::byte> own;
+    const std::byte* plane = planes_->stored(field, index, own);
+    const auto channels = static_cast<size_t>(fields_[0].shape[2]);
+    const size_t elements = static_cast<size_t>(element_count(fields_[0].shape));
+    scratch.resize(elements);
+    for (size_t i = 0; i < elements; ++i) scratch[i] = plane[i % channels * (elements / channels) + i / channels];
+    return scratch.data();
+  }
+  bool labelled() const override { return planes_->labelled(); }
+  int64_t label(int64_t index) const override { return planes_->label(index); }
+  int64_t class_count() const override { return planes_->class_count(); }
+
+ private:
+  DatasetPtr planes_;
+  std::vector<Field> fields_;
+};
+
 struct Failure {
   ExitCode code = ExitCode::ok;
   std::string message;

@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <cmath>
 #include <map>
 #include <string>
 #include <vector>
@@ -51,10 +53,10 @@ TEST_CASE("augment: lists are parsed in order") {
 
 TEST_CASE("augment: bad lists are usage errors that say what is known") {
   for (const char* list : {"flap", "flip,", ",flip", "shift", "shift:", "shift:0", "shift:-1", "shift:2x",
-                           "shift:9999999999999999999", "flip:1", "shift:2,shift:3", " flip"})
+                           "shift:9999999999999999999", "flip:1", "shift:2,shift:3", "erase:0.5", "jitter:", " flip"})
     CHECK_MESSAGE(failure_of([&] { parse_augmentations(list); }).code == ExitCode::usage, list);
   const test::Failure unknown = failure_of([] { parse_augmentations("shfit:2"); });
-  CHECK(unknown.mentions("flip, shift:N, crop:N"));
+  CHECK(unknown.mentions("flip, shift:N, crop:N, erase, jitter"));
   CHECK(unknown.mentions("did you mean 'shift'"));
 }
 
@@ -71,7 +73,7 @@ TEST_CASE("augment: a placement depends on seed, epoch and sample, and on nothin
   const auto drawn = [&](uint64_t seed, int64_t epoch) {
     std::vector<int64_t> all;
     for (int64_t index = 0; index < 50; ++index) {
-      const Placement p = draw_placement(list, 28, 28, seed, epoch, index);
+      const Placement p = draw_change(list, 28, 28, seed, epoch, index).placement;
       all.insert(all.end(), {p.rows.offset, p.columns.offset, p.columns.step});
     }
     return all;
@@ -86,7 +88,7 @@ TEST_CASE("augment: flips are half of the draws and shifts are uniform on both a
   const int64_t draws = 18000;
   std::map<std::vector<int64_t>, int64_t> seen_outcomes;
   for (int64_t index = 0; index < draws; ++index) {
-    const Placement p = draw_placement(list, 8, 8, 5, 0, index);
+    const Placement p = draw_change(list, 8, 8, 5, 0, index).placement;
     const int64_t mirrored = p.columns.step == -1 ? 1 : 0;
     const int64_t dx = mirrored != 0 ? p.columns.offset - 7 : p.columns.offset;
     ++seen_outcomes[{mirrored, dx, p.rows.offset}];
@@ -99,6 +101,59 @@ TEST_CASE("augment: flips are half of the draws and shifts are uniform on both a
     chi_square += difference * difference / 1000.0;
   }
   CHECK(chi_square < 40.8);  // 17 degrees of freedom, p = 0.001
+}
+
+TEST_CASE("augment: every second image loses a rectangle of the area and shape of random erasing") {
+  const std::vector<Augmentation> list = parse_augmentations("erase");
+  constexpr int64_t height = 40, width = 60, draws = 4000;
+  int64_t erased = 0;
+  double smallest = 1, largest = 0, narrowest = 9, widest = 0;
+  for (int64_t index = 0; index < draws; ++index) {
+    const Rectangle r = draw_change(list, height, width, 5, 1, index).erased;
+    if (r.height == 0) continue;
+    ++erased;
+    REQUIRE(r.top >= 0);
+    REQUIRE(r.left >= 0);
+    REQUIRE(r.top + r.height <= height);
+    REQUIRE(r.left + r.width <= width);
+    const double area = static_cast<double>(r.height * r.width) / (height * width);
+    const double ratio = static_cast<double>(r.height) / static_cast<double>(r.width);
+    smallest = std::min(smallest, area);
+    largest = std::max(largest, area);
+    narrowest = std::min(narrowest, ratio);
+    widest = std::max(widest, ratio);
+  }
+  CHECK(std::abs(static_cast<double>(erased) - draws / 2.0) < 3.3 * std::sqrt(draws / 4.0));
+  // Sides are rounded to pixels: a little beyond the bounds of the paper.
+  CHECK(smallest > 0.015);
+  CHECK(smallest < 0.03);
+  CHECK(largest < 0.41);
+  CHECK(largest > 0.3);
+  CHECK(narrowest > 0.25);
+  CHECK(narrowest < 0.36);
+  CHECK(widest < 4.0);
+  CHECK(widest > 2.8);
+}
+
+TEST_CASE("augment: the noise of an erased rectangle is uniform and belongs to its place") {
+  std::vector<uint8_t> whole(25600), part(100);
+  erasing_noise(7, 0, whole);
+  erasing_noise(7, 1003, part);
+  CHECK(std::equal(part.begin(), part.end(), whole.begin() + 1003));
+  erasing_noise(8, 1003, part);
+  CHECK_FALSE(std::equal(part.begin(), part.end(), whole.begin() + 1003));
+  std::vector<int64_t> counts(256);
+  for (const uint8_t value : whole) ++counts[value];
+  double chi_square = 0;
+  for (const int64_t count : counts)
+    chi_square += (static_cast<double>(count) - 100) * (static_cast<double>(count) - 100) / 100;
+  CHECK(chi_square < 331);  // 255 degrees of freedom, p = 0.001
+}
+
+TEST_CASE("augment: jitter needs grey or RGB images") {
+  const std::vector<Augmentation> list = parse_augmentations("jitter");
+  CHECK_NOTHROW(check_augmentations(list, {3, 4, 4}));
+  CHECK(failure_of([&] { check_augmentations(list, {4, 4, 4}); }).mentions("got 4 channels, expected 1 or 3"));
 }
 
 }  // namespace
