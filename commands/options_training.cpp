@@ -65,7 +65,7 @@ void add_teacher_options(CLI::App& app, TeacherOptions& options) {
   add_text(app, "--match", "LIST", options.match, "outputs as 'STUDENT:TEACHER,...' where names differ");
   add_text(app, "--features", "none|auto|LIST", options.features, "values 'STUDENT:TEACHER,...' to make alike");
   add_choice(app, "--feature-loss", {"fitnet", "attention", "similarity", "relational"}, options.feature_loss,
-             "how alike");
+             "in what way");
   add_real(app, "--feature-weight", at_least_zero, options.feature_weight, "of the features' loss");
   add_text(app, "--teacher-cache", "DIR|off", options.cache, "keep the teacher's outputs for other runs");
 }
