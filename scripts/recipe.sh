@@ -5,18 +5,13 @@
 train_seed=1
 train_recipe=(--epochs 40 --batch 128 --optimizer adamw --lr 1e-2 --weight-decay 1e-2 --lr-schedule cosine --augment flip,shift:2)
 
-# scripts/quickstart.sh: pare prune
+# scripts/quickstart.sh, scripts/repro_prune_curve.sh: pare prune
 prune_seed=1
 prune_recipe=(--importance taylor --average 0.99 --scope global --schedule cubic
               --batch 128 --optimizer adamw --lr 5e-3 --weight-decay 1e-3 --lr-schedule cosine --augment flip,shift:2
               --teacher original --temperature 2 --kd-weight 0.7)
 quickstart_epochs=16  # what fits into four minutes on two cores
 curve_epochs=40       # as long as the dense model was trained
-# scripts/repro_prune_curve.sh: the same, but learning from the bundled residual network.
-curve_recipe=(--importance taylor --average 0.99 --scope global --schedule cubic
-              --batch 128 --optimizer adamw --lr 5e-3 --weight-decay 1e-3 --lr-schedule cosine --augment flip,shift:1
-              --teacher models/fashion-resnet.onnx --temperature 4 --kd-weight 0.9 --precision bf16)
-
 # scripts/repro_teacher.sh: pare distill --teacher none
 teacher_recipe=(--epochs 30 --batch 128 --optimizer sgd --lr 0.1 --weight-decay 5e-4 --warmup 400 --lr-schedule cosine
                 --label-smoothing 0.05 --ema 0.999 --augment flip,shift:2 --precision bf16)

@@ -28,7 +28,7 @@ build release pare
 export PARE_TORCH_DIR=$torch_dir
 cd -- "$root"
 model=models/fashion-cnn.onnx
-key=$({ sha256sum <"$model"; printf '%s ' "${curve_recipe[@]}" "$curve_epochs" "$holdout"; } | sha256sum | cut -c 1-12)
+key=$({ sha256sum <"$model"; printf '%s ' "${prune_recipe[@]}" "$curve_epochs" "$holdout"; } | sha256sum | cut -c 1-12)
 out=build/prune_curve/$key
 mkdir -p -- "$out"
 
@@ -37,7 +37,7 @@ run() {
   local sparsity=$1 seed=$2 run=$out/$1-$2
   [[ ! -f $run.evaluated.json ]] || return 0
   say "sparsity $sparsity, seed $seed"
-  "$release/pare" prune "$model" --data "$fashion_data" --holdout "$holdout" --sparsity "$sparsity" "${curve_recipe[@]}" --teacher-cache build/prune_curve/teacher \
+  "$release/pare" prune "$model" --data "$fashion_data" --holdout "$holdout" --sparsity "$sparsity" "${prune_recipe[@]}" \
     --epochs "$curve_epochs" --seed "$seed" --threads 1 -o "$run.onnx" -o "$run.h5" --report "$run.pruned.json" --force --quiet >&2
   "$release/pare" evaluate "$run.h5" --against "$model" --data "$fashion_data" --split test --threads 1 --report "$run.part.json" --quiet >&2
   mv -- "$run.part.json" "$run.evaluated.json"
