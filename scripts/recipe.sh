@@ -12,6 +12,7 @@ prune_recipe=(--importance taylor --average 0.99 --scope global --schedule cubic
               --teacher original --temperature 2 --kd-weight 0.7)
 quickstart_epochs=16  # what fits into four minutes on two cores
 curve_epochs=40       # as long as the dense model was trained
+
 # scripts/repro_teacher.sh: pare distill --teacher none
 teacher_recipe=(--epochs 30 --batch 128 --optimizer sgd --lr 0.1 --weight-decay 5e-4 --warmup 400 --lr-schedule cosine
                 --label-smoothing 0.05 --ema 0.999 --augment flip,shift:2 --precision bf16)
