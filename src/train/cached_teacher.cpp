@@ -1,7 +1,8 @@
 #include "src/train/cached_teacher.hpp"
 
+#include <algorithm>
+#include <cmath>
 #include <cstring>
-#include <numeric>
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/empty.h>
@@ -107,10 +108,20 @@ CachedTeacher::CachedTeacher(std::unique_ptr<Teacher> live, CachedTeacherConfig 
 }
 
 void CachedTeacher::read_layout(const std::string& layout) {
-  shapes_ = Json::parse(layout).get<std::vector<Shape>>();
-  if (shapes_.size() != config_.outputs.size())
-    fail_input("--teacher-cache: {}: holds {} outputs (expected {})", config_.folder, shapes_.size(),
-               config_.outputs.size());
+  const Json shapes = Json::parse(layout, nullptr, false);
+  bool fits = shapes.is_array() && shapes.size() == config_.outputs.size();
+  size_t row_bytes = 0;
+  for (size_t i = 0; fits && i < shapes.size(); ++i) {
+    fits = shapes[i].is_array() && std::all_of(shapes[i].begin(), shapes[i].end(), [](const Json& size) {
+             return size.is_number_unsigned() && size.get<uint64_t>() < (uint64_t{1} << 32);
+           });
+    if (!fits) break;
+    shapes_.push_back(shapes[i].get<Shape>());
+    row_bytes += bytes_of(config_.outputs[i], shapes_.back());
+  }
+  if (!fits || row_bytes != store_.row_bytes())
+    fail_input("--teacher-cache: {}: holds other outputs than the teacher's (got {} in {} bytes); give another folder",
+               config_.folder, layout, store_.row_bytes());
 }
 
 void CachedTeacher::check_shapes(const std::vector<at::Tensor>& outputs, int64_t rows) {

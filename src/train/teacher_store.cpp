@@ -19,9 +19,9 @@ std::span<const std::byte> bytes_of(const std::vector<SampleKey>& keys, size_t f
   return std::as_bytes(std::span(keys).subspan(first, end - first));
 }
 
-std::string digest(std::span<const std::byte> samples, std::span<const std::byte> outputs) {
-  const std::string both = sha256_hex(samples) + sha256_hex(outputs);
-  return sha256_hex(std::as_bytes(std::span(both)));
+std::string digest(const std::string& layout, std::span<const std::byte> samples, std::span<const std::byte> outputs) {
+  const std::string all = layout + sha256_hex(samples) + sha256_hex(outputs);
+  return sha256_hex(std::as_bytes(std::span(all)));
 }
 
 ByteRope rope_of(std::span<const std::byte> bytes) {
@@ -81,7 +81,7 @@ void TeacherStore::read_segment(const std::string& path) {
   const std::string layout = root.attribute("layout");
   const Bytes samples = root.read_bytes("samples");
   const Bytes outputs = root.read_bytes("outputs");
-  if (digest(samples.span(), outputs.span()) != root.attribute("sha256")) fail_input("is damaged");
+  if (digest(layout, samples.span(), outputs.span()) != root.attribute("sha256")) fail_input("is damaged");
   const size_t count = samples.size() / sizeof(SampleKey);
   if (count == 0 || samples.size() % sizeof(SampleKey) != 0 || outputs.size() % count != 0)
     fail_input("has {} bytes of outputs for {} bytes of samples", outputs.size(), samples.size());
@@ -117,7 +117,7 @@ int64_t TeacherStore::add(SampleKey key) {
 void TeacherStore::write_segment(size_t first, size_t end) {
   const std::span<const std::byte> samples = bytes_of(keys_, first, end);
   const std::span<const std::byte> outputs = std::span(rows_).subspan(first * row_bytes_, (end - first) * row_bytes_);
-  const std::string name = digest(samples, outputs);
+  const std::string name = digest(layout_, samples, outputs);
   Hdf5File file = Hdf5File::create(2);
   Hdf5Group root = file.root();
   root.set_attribute("format", format_name);

@@ -1,8 +1,8 @@
 // What teachers said about samples, on disk: rows of bytes by the hash of a sample, shared between runs.
 //
 // FOLDER/KEY/NAME.h5 are segments, written once, complete, and never changed; NAME is the hash of the content. So
-// processes share a folder without locks. A segment holds the attributes `format`, `key`, `layout` and `sha256` (of the
-// data that follow), and the datasets `samples` (16 bytes a sample) and `outputs` (row_bytes a sample).
+// processes share a folder without locks. A segment holds the attributes `format`, `key`, `layout` and `sha256` (of
+// layout and data), and the datasets `samples` (16 bytes a sample) and `outputs` (row_bytes a sample).
 #pragma once
 
 #include <cstdint>
@@ -33,6 +33,7 @@ class TeacherStore {
 
   // What the rows are made of: any text, equal for all segments. Empty as long as there are no rows.
   const std::string& layout() const { return layout_; }
+  size_t row_bytes() const { return row_bytes_; }
   // Only while there are no rows.
   void set_layout(std::string layout, size_t row_bytes);
 

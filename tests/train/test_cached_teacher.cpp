@@ -191,3 +191,15 @@ TEST_CASE_FIXTURE(Fixture, "cached_teacher: values beyond fp16 and outputs witho
   CachedTeacher scalar(std::make_unique<Scalar>(), {folder, "scalar", {{"y", false}}, {false}, false, {}});
   CHECK_THROWS_WITH_AS(Samples({0.4f}).of(scalar), doctest::Contains("no batch dimension"), Error);
 }
+
+TEST_CASE_FIXTURE(Fixture, "cached_teacher: rows of another layout are refused, not read past their end") {
+  for (const char* layout : {"[[1000]]", "[[3],[3]]", "[[-3]]", "{}", "no json", "[3]"}) {
+    const std::string key = std::string("layout ") + layout[1];
+    TeacherStore store(folder, key, {});
+    store.set_layout(layout, 6);
+    store.add({1, 2});
+    store.save();
+    CHECK_THROWS_WITH_AS(open(3, 1, key), doctest::Contains("holds other outputs"), Error);
+    std::filesystem::remove_all(std::filesystem::path(folder) / key);
+  }
+}
