@@ -235,9 +235,10 @@ class Streams(Front):
 class Executable(unittest.TestCase):
     def test_pare_links_neither_torch_nor_hdf5(self):
         libraries = subprocess.run(["ldd", PARE], capture_output=True, text=True, check=True).stdout
-        self.assertIn("libc.so", libraries)
-        for name in ("torch", "c10", "hdf5", "libcurl", "cuda"):
-            self.assertNotIn(name, libraries)
+        names = [line.split()[0] for line in libraries.splitlines()]  # without the load addresses, which may spell anything
+        self.assertTrue(any(name.startswith("libc.so") for name in names), names)
+        for part in ("torch", "c10", "hdf5", "libcurl", "cuda"):
+            self.assertFalse([name for name in names if part in name])
 
     def test_it_starts_within_20_ms_and_20_mb(self):
         if "libasan" in subprocess.run(["ldd", PARE], capture_output=True, text=True, check=True).stdout:
