@@ -33,7 +33,7 @@ struct TrainingOptions {
   int64_t early_stop = 0;  // validations without a better one before the training ends; 0: never
   double label_smoothing = 0;
   std::string augment;               // "flip,shift:2"; empty: none. Syntax checked
-  std::string batch_norm = "train";  // freeze | train
+  std::string batch_norm = "train";  // freeze | train | reestimate
   std::string precision = "auto";    // auto | fp32 | bf16 | fp16
 };
 

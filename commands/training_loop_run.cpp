@@ -6,6 +6,7 @@
 #include "src/core/error.hpp"
 #include "src/core/progress.hpp"
 #include "src/core/signals.hpp"
+#include "src/train/batch_statistics.hpp"
 #include "src/train/checkpoint.hpp"
 #include "src/train/run_log.hpp"
 
@@ -41,6 +42,8 @@ struct TrainingRun::Loop {
   double accuracy = std::numeric_limits<double>::quiet_NaN();  // of the last validation
   int64_t warned_of = 0;                                       // steps left out
   int64_t shown_step = 0;
+  const Loader* loader = nullptr;
+  double waited = 0;  // seconds for batches, until the last report
   Clock::time_point shown = Clock::now();
 };
 
@@ -57,7 +60,7 @@ FitConfig TrainingRun::fit_config() const {
 }
 
 int64_t TrainingRun::batch_norm_steps() const {
-  if (request_.options.training.batch_norm != "train") return 0;
+  if (request_.options.training.batch_norm == "freeze") return 0;
   return request_.batch_norm_steps > 0 ? request_.batch_norm_steps : steps_;
 }
 
@@ -85,6 +88,9 @@ void TrainingRun::report_progress(Loop& loop, const StepInfo& info) {
   const auto samples = static_cast<double>((info.step - loop.shown_step) * request_.options.training.accumulate *
                                            request_.options.training.batch);
   const double rate = samples / std::max(seconds, 1e-9);
+  const double waited = loop.loader->waited_seconds();
+  const double waiting = (waited - loop.waited) / std::max(seconds, 1e-9);
+  loop.waited = waited;
   loop.shown = Clock::now();
   loop.shown_step = info.step;
   std::string note = fmt::format("epoch {} loss {:.4f}", info.epoch + 1, info.loss);
@@ -95,6 +101,7 @@ void TrainingRun::report_progress(Loop& loop, const StepInfo& info) {
   add_number(row, "loss", info.loss);
   row["lr"] = info.learning_rate;
   row["images_per_second"] = std::round(rate);
+  row["waiting"] = std::round(waiting * 1e4) / 1e4;  // share of the time in which the step waited for data
   const int64_t skipped = state_->guard.skipped();
   if (skipped > 0) row["skipped"] = skipped;
   if (precision_ == "fp16") row["loss_scale"] = state_->guard.scale();
@@ -163,6 +170,7 @@ ExitCode TrainingRun::train(const TrainingParts& parts) {
   hooks.on_epoch = [&](const StepInfo& info) { return end_epoch(loop, info); };
   hooks.save = [&](int64_t steps) { save(loop, steps); };
   Loader loader(*train_, loader_config_);
+  loop.loader = &loader;
   const FitEnd end =
       fit(fit_config(), *state_, objective(parts), loader, device_, loop.first_step, hooks, stop_requested);
   if (teacher_ != nullptr) teacher_->save();
@@ -173,7 +181,19 @@ ExitCode TrainingRun::train(const TrainingParts& parts) {
     state_->average->swap();
     if (parts.weights_replaced) parts.weights_replaced();
   }
+  if (request_.options.training.batch_norm == "reestimate") reestimate_statistics();
   return ExitCode::ok;
+}
+
+void TrainingRun::reestimate_statistics() {
+  // Enough for a mean over some ten thousand samples; the rest of a large data set would change nothing.
+  constexpr int64_t batches = 200;
+  LoaderConfig config = loader_config_;
+  config.augmentations.clear();  // statistics for what the finished model will see
+  Loader loader(*train_, config);
+  loader.start(0);
+  if (reestimate_batch_statistics(student_.graph, executor_, parameters_, loader, batches) == 0)
+    context_.warn("--batch-norm reestimate: the model has no BatchNormalization left");
 }
 
 }  // namespace pare

@@ -86,6 +86,8 @@ class TrainingRun {
   void check_gates() const;
   FitConfig fit_config() const;
   int64_t batch_norm_steps() const;
+  // --batch-norm reestimate
+  void reestimate_statistics();
   void resume(Loop& loop);
   void save(const Loop& loop, int64_t steps) const;
   void report_progress(Loop& loop, const StepInfo& info);

@@ -4,6 +4,7 @@
 #include <array>
 #include <charconv>
 #include <cmath>
+#include <numbers>
 
 #include "src/core/error.hpp"
 #include "src/core/suggest.hpp"
@@ -67,12 +68,13 @@ void jitter(ImageChange& change, const AugmentationDraw& draw) {
 
 // Cropping H x W out of an image padded by N zeros on each side is a shift by up to N: `crop` is the usual name of the
 // same draw.
-constexpr std::array<AugmentationKind, 5> kinds{{
+constexpr std::array<AugmentationKind, 6> kinds{{
     {"flip", "", "mirror left and right, every second time", flip},
     {"shift", "N", "move by up to N pixels in each direction, zeros enter", shift},
     {"crop", "N", "pad by N zeros and crop at random (the same as shift:N)", shift},
     {"erase", "", "replace a random rectangle by noise, every second time", erase},
     {"jitter", "", "change brightness and contrast by up to 40 %", jitter},
+    {"mixup", "A", "mix with another sample of the batch, shares from Beta(A, A)", nullptr},
 }};
 
 std::string usage_of(const AugmentationKind& kind) {
@@ -174,6 +176,23 @@ ImageChange draw_change(std::span<const Augmentation> augmentations, int64_t hei
     ++key.stream;
   }
   return change;
+}
+
+double mixup_strength(std::span<const Augmentation> augmentations) {
+  const auto mixup = std::ranges::find_if(
+      augmentations, [](const Augmentation& augmentation) { return augmentation.kind->draw == nullptr; });
+  return mixup == augmentations.end() ? 0 : mixup->amount;
+}
+
+double mixup_share(double strength, uint64_t seed, int64_t epoch, int64_t index) {
+  // Devroye, "Random variate generation in one line of code", WSC 1996: a symmetric beta variate from a t variate. The
+  // numbers lie inside (0, 1), and an overflow to infinity gives the share's limit, 0 or 1.
+  constexpr double inside = 0x1p-33;
+  const RandomBlock words =
+      random_block({seed, random_stream("mixup")}, static_cast<uint64_t>(index), static_cast<uint32_t>(epoch));
+  const double cosine = std::cos(2 * std::numbers::pi * (unit(words[1]) + inside));
+  const double spread = (std::pow(unit(words[0]) + inside, -1 / strength) - 1) * cosine * cosine;
+  return 0.5 + std::copysign(0.5 / std::sqrt(1 + 1 / spread), cosine);
 }
 
 void erasing_noise(uint64_t noise_seed, int64_t first, std::span<uint8_t> values) {

@@ -93,6 +93,13 @@ void check_augmentations(std::span<const Augmentation> augmentations, const Shap
 ImageChange draw_change(std::span<const Augmentation> augmentations, int64_t height, int64_t width, uint64_t seed,
                         int64_t epoch, int64_t index);
 
+// The A of mixup:A among the augmentations; 0 without.
+double mixup_strength(std::span<const Augmentation> augmentations);
+
+// The share of sample `index` in the mixture that takes its place in `epoch`, from Beta(strength, strength) (mixup,
+// Zhang et al. 2018): strength > 0; small ones leave most samples nearly alone.
+double mixup_share(double strength, uint64_t seed, int64_t epoch, int64_t index);
+
 // `count` values of the noise in an erased rectangle, uniform over 0 to 255, from element `first` of the image on.
 void erasing_noise(uint64_t noise_seed, int64_t first, std::span<uint8_t> values);
 

@@ -36,11 +36,38 @@ Shape with_first(int64_t size, Shape shape) {
   return shape;
 }
 
+// mixup needs inputs whose values are amounts.
+double checked_mixup(const Dataset& dataset, const LoaderConfig& config) {
+  const double strength = mixup_strength(config.augmentations);
+  if (strength <= 0) return 0;
+  for (const BoundInput& input : config.binding.inputs)
+    if (const Field& field = dataset.fields()[input.field]; !field.shared && input.dtype != DType::float32)
+      fail_usage("--augment: mixup needs float inputs (got {} for '{}')", dtype_name(input.dtype), field.name);
+  return strength;
+}
+
+// Replaces row i of [shares.size(), elements] by shares[i] of itself and the rest of row size - 1 - i.
+void mix_rows(std::span<const float> shares, float* rows, int64_t elements) {
+  const auto size = static_cast<int64_t>(shares.size());
+  for (int64_t i = 0; i < size / 2; ++i) {
+    float* const a = rows + i * elements;
+    float* const b = rows + (size - 1 - i) * elements;
+    const float of_a = shares[static_cast<size_t>(i)];
+    const float of_b = shares[static_cast<size_t>(size - 1 - i)];
+    for (int64_t k = 0; k < elements; ++k) {
+      const float difference = a[k] - b[k];
+      a[k] = b[k] + of_a * difference;
+      b[k] = b[k] + (1 - of_b) * difference;
+    }
+  }
+}
+
 }  // namespace
 
 Loader::Loader(const Dataset& dataset, const LoaderConfig& config)
     : dataset_(dataset),
       config_(with_batch_of_binding(config)),
+      mixup_(checked_mixup(dataset, config_)),
       batches_per_epoch_(count_batches(dataset, config_)),
       slots_(static_cast<size_t>(config.prefetch) + 1) {
   for (const BoundInput& input : config_.binding.inputs) {
@@ -78,6 +105,7 @@ void Loader::prepare_slot(Slot& slot) const {
     slot.batch.targets.push_back(allocate(slot, DType::float32, with_first(largest, target.shape)));
   slot.labels.resize(dataset_.labelled() ? static_cast<size_t>(largest) : 0);
   slot.indices.resize(static_cast<size_t>(largest));
+  slot.shares.resize(mixup_ > 0 ? static_cast<size_t>(largest) : 0);
 }
 
 void Loader::start(int64_t epoch, int64_t first_batch) {
@@ -170,41 +198,56 @@ void Loader::write_input(size_t input, int64_t index, Scratch& scratch, std::byt
                dtype_name(bound.dtype));
 }
 
-void Loader::fill(Slot& slot, int64_t batch, Scratch& scratch) const {
-  const int64_t first = batch * config_.batch;
-  const int64_t size = std::min(config_.batch, dataset_.size() - first);
-  const int64_t rows = config_.binding.batch > 0 ? config_.batch : size;
-  for (int64_t i = 0; i < size; ++i) {
-    const int64_t index = order_[static_cast<size_t>(first + i)];
-    slot.indices[static_cast<size_t>(i)] = index;
-    if (!slot.labels.empty()) slot.labels[static_cast<size_t>(i)] = dataset_.label(index);
-  }
+void Loader::fill_inputs(Slot& slot, int64_t size, int64_t rows, Scratch& scratch) const {
   for (size_t input = 0; input < slot.batch.inputs.size(); ++input) {
     const BoundInput& bound = config_.binding.inputs[input];
     const Field& field = dataset_.fields()[bound.field];
     if (field.shared) continue;
     BatchArray& array = slot.batch.inputs[input];
-    const int64_t bytes = element_count(field.shape) * dtype_bits(bound.dtype) / 8;
+    const int64_t elements = element_count(field.shape);
+    const int64_t bytes = elements * dtype_bits(bound.dtype) / 8;
     if (!bound.whole) array.shape[0] = rows;
     for (int64_t i = 0; i < size; ++i)
       write_input(input, slot.indices[static_cast<size_t>(i)], scratch, array.data + i * bytes);
+    if (!slot.batch.shares.empty()) mix_rows(slot.batch.shares, reinterpret_cast<float*>(array.data), elements);
     for (int64_t i = size; i < rows; ++i)
       std::memcpy(array.data + i * bytes, array.data + (size - 1) * bytes, static_cast<size_t>(bytes));
   }
+}
+
+void Loader::fill_targets(Slot& slot, int64_t size, Scratch& scratch) const {
   for (size_t target = 0; target < slot.batch.targets.size(); ++target) {
     BatchArray& array = slot.batch.targets[target];
     const Field& field = dataset_.targets()[target];
     const int64_t elements = element_count(field.shape);
+    auto* const values = reinterpret_cast<float*>(array.data);
     array.shape[0] = size;
     for (int64_t i = 0; i < size; ++i)
       to_floats(field.dtype,
                 dataset_.stored_target(target, slot.indices[static_cast<size_t>(i)], scratch.sample.stored), elements,
-                reinterpret_cast<float*>(array.data) + i * elements);
+                values + i * elements);
+    if (!slot.batch.shares.empty()) mix_rows(slot.batch.shares, values, elements);
+  }
+}
+
+void Loader::fill(Slot& slot, int64_t batch, Scratch& scratch) const {
+  const int64_t first = batch * config_.batch;
+  const int64_t size = std::min(config_.batch, dataset_.size() - first);
+  const int64_t rows = config_.binding.batch > 0 ? config_.batch : size;
+  for (int64_t i = 0; i < size; ++i) {
+    const auto row = static_cast<size_t>(i);
+    const int64_t index = order_[static_cast<size_t>(first + i)];
+    slot.indices[row] = index;
+    if (!slot.labels.empty()) slot.labels[row] = dataset_.label(index);
+    if (mixup_ > 0) slot.shares[row] = static_cast<float>(mixup_share(mixup_, config_.seed, epoch_, index));
   }
   slot.batch.labels = std::span(slot.labels).first(slot.labels.empty() ? 0 : static_cast<size_t>(size));
   slot.batch.indices = std::span(slot.indices).first(static_cast<size_t>(size));
+  slot.batch.shares = std::span(slot.shares).first(slot.shares.empty() ? 0 : static_cast<size_t>(size));
   slot.batch.size = size;
   slot.batch.rows = rows;
+  fill_inputs(slot, size, rows, scratch);
+  fill_targets(slot, size, scratch);
 }
 
 }  // namespace pare

@@ -49,8 +49,11 @@ struct Batch {
   std::vector<BatchArray> targets;  // [size, ...] as float32, in the order of the data set's targets
   std::span<int64_t> labels;        // [size]; empty when the data set is not labelled
   std::span<int64_t> indices;       // [size]: which samples of the data set
-  int64_t size = 0;                 // samples
-  int64_t rows = 0;                 // of the inputs: more than `size` where copies of the last sample fill them up
+  // [size], with mixup: row i of inputs and targets is shares[i] of its sample and the rest of that of row size - 1 -
+  // i. Labels and indices stay those of the row's sample. Empty: nothing is mixed.
+  std::span<float> shares;
+  int64_t size = 0;  // samples
+  int64_t rows = 0;  // of the inputs: more than `size` where copies of the last sample fill them up
 };
 
 // The order of an epoch is a function of (seed, epoch), an augmented sample one of (seed, epoch, index): start(epoch,
@@ -83,6 +86,7 @@ class Loader {
     std::vector<Bytes> memory;
     std::vector<int64_t> labels;
     std::vector<int64_t> indices;
+    std::vector<float> shares;
     Batch batch;
     bool ready = false;
     std::exception_ptr error;
@@ -99,10 +103,13 @@ class Loader {
   void prepare_slot(Slot& slot) const;
   void prepare_batches(const std::stop_token& stop);
   void fill(Slot& slot, int64_t batch, Scratch& scratch) const;
+  void fill_inputs(Slot& slot, int64_t size, int64_t rows, Scratch& scratch) const;
+  void fill_targets(Slot& slot, int64_t size, Scratch& scratch) const;
   void write_input(size_t input, int64_t index, Scratch& scratch, std::byte* target) const;
 
   const Dataset& dataset_;
   const LoaderConfig config_;
+  const double mixup_;                                // strength; 0: nothing is mixed
   std::vector<std::optional<SampleWriter>> writers_;  // by input; none where nothing is preprocessed
   int64_t batches_per_epoch_ = 0;
   double waited_seconds_ = 0;

@@ -36,6 +36,15 @@ at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels, dou
   return at::cross_entropy_loss(logits.to(at::kFloat), labels, {}, at::Reduction::Mean, -100, label_smoothing);
 }
 
+at::Tensor mixed_cross_entropy(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& shares,
+                               double label_smoothing) {
+  const at::Tensor scores = logits.to(at::kFloat);
+  const auto losses = [&](const at::Tensor& classes) {
+    return at::cross_entropy_loss(scores, classes, {}, at::Reduction::None, -100, label_smoothing);
+  };
+  return (losses(labels) * shares + losses(labels.flip(0)) * (1 - shares)).mean();
+}
+
 at::Tensor distillation(const at::Tensor& student, const at::Tensor& teacher, double temperature) {
   const at::Tensor student_log = at::log_softmax(student.to(at::kFloat) / temperature, -1);
   const at::Tensor teacher_log = at::log_softmax(teacher.to(at::kFloat) / temperature, -1);

@@ -12,6 +12,11 @@ namespace pare {
 // Mean cross-entropy of logits [N, K] against class indices [N].
 at::Tensor cross_entropy(const at::Tensor& logits, const at::Tensor& labels, double label_smoothing);
 
+// Mean cross-entropy of logits of mixed samples (mixup, Zhang et al. 2018): sample i is shares[i] of its own label and
+// the rest of the label of sample N - 1 - i. shares: float [N].
+at::Tensor mixed_cross_entropy(const at::Tensor& logits, const at::Tensor& labels, const at::Tensor& shares,
+                               double label_smoothing);
+
 // Mean over N of T^2 KL(softmax(teacher/T) || softmax(student/T)) (Hinton, Vinyals, Dean 2015): gradients keep their
 // size for any T.
 at::Tensor distillation(const at::Tensor& student, const at::Tensor& teacher, double temperature);

@@ -44,6 +44,11 @@ at::Tensor labels_of(const Batch& batch, at::Device device) {
   return at::from_blob(batch.labels.data(), {batch.size}, at::kLong).to(device);
 }
 
+at::Tensor shares_of(const Batch& batch, at::Device device) {
+  if (batch.shares.empty()) return {};
+  return at::from_blob(batch.shares.data(), {batch.size}, at::kFloat).to(device);
+}
+
 at::Tensor labels_of(const Dataset& dataset) {
   at::Tensor labels = at::empty({dataset.size()}, at::kLong);
   auto* target = labels.mutable_data_ptr<int64_t>();

@@ -22,6 +22,8 @@ std::vector<at::Tensor> inputs_of(const Batch& batch, at::Device device);
 std::vector<at::Tensor> targets_of(const Batch& batch, at::Device device);
 // A batch's labels on the device; undefined when there are none.
 at::Tensor labels_of(const Batch& batch, at::Device device);
+// A batch's shares of mixup on the device; undefined when nothing is mixed.
+at::Tensor shares_of(const Batch& batch, at::Device device);
 
 // The outputs of a model for a batch, on any device.
 using Forward = std::function<std::vector<at::Tensor>(const Batch&)>;

@@ -27,6 +27,7 @@ struct Objective::Outputs {
   std::vector<at::Tensor> taught;  // by output of the student; undefined where the teacher gives none
   std::vector<at::Tensor> targets;
   at::Tensor labels;
+  at::Tensor shares;  // of mixup; undefined without
 };
 
 Objective::Objective(Runnable student, Teacher* teacher, ObjectiveConfig config, at::Device device)
@@ -44,7 +45,9 @@ at::Tensor Objective::term_loss(const LossTerm& term, const Outputs& outputs) co
                shape_text(output.sizes().vec()), shape_text(compared.sizes().vec()));
   switch (term.kind) {
     case LossKind::ce:
-      return cross_entropy(output, outputs.labels, config_.label_smoothing);
+      return outputs.shares.defined()
+                 ? mixed_cross_entropy(output, outputs.labels, outputs.shares, config_.label_smoothing)
+                 : cross_entropy(output, outputs.labels, config_.label_smoothing);
     case LossKind::mse:
       return squared_error(output, target);
     case LossKind::l1:
@@ -54,7 +57,9 @@ at::Tensor Objective::term_loss(const LossTerm& term, const Outputs& outputs) co
     case LossKind::kl:
       return distillation(output, taught, config_.temperature);
     case LossKind::dkd:
-      return decoupled_distillation(output, taught, outputs.labels, config_.temperature);
+      // A mixture has no single class of its own: the teacher's largest stands for it.
+      return decoupled_distillation(output, taught, outputs.shares.defined() ? at::Tensor() : outputs.labels,
+                                    config_.temperature);
     case LossKind::relative:
       return relative_error(output, taught);
   }
@@ -99,6 +104,7 @@ at::Tensor Objective::operator()(const Batch& batch, const StepInfo& info) const
   for (size_t i = 0; i < config_.taught.size(); ++i) outputs.taught[config_.taught[i]] = outputs.teacher[i];
   outputs.targets = targets_of(batch, device_);
   outputs.labels = labels_of(batch, device_);
+  outputs.shares = shares_of(batch, device_);
   at::Tensor loss;
   for (const LossTerm& term : config_.terms) loss = plus(loss, term_loss(term, outputs) * term.weight);
   if (!config_.features.empty())

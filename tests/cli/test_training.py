@@ -66,7 +66,7 @@ class Training(unittest.TestCase):
         return stops
 
     def test_a_run_stopped_or_killed_ends_with_the_same_bytes(self):
-        options = ["--epochs", "60", "--holdout", "16", "--ema", "0.95", "--accumulate", "2", "--clip-norm", "1", "--augment", "flip,crop:1,erase,jitter",
+        options = ["--epochs", "60", "--holdout", "16", "--ema", "0.95", "--accumulate", "2", "--clip-norm", "1", "--augment", "flip,crop:1,erase,jitter,mixup:0.2",
                    "--checkpoint-every", "3"]
         self.run_to(0, self.command("whole.onnx", *options))
         kinds = [signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGUSR1, signal.SIGKILL, signal.SIGINT]

@@ -53,10 +53,11 @@ TEST_CASE("augment: lists are parsed in order") {
 
 TEST_CASE("augment: bad lists are usage errors that say what is known") {
   for (const char* list : {"flap", "flip,", ",flip", "shift", "shift:", "shift:0", "shift:-1", "shift:2x",
-                           "shift:9999999999999999999", "flip:1", "shift:2,shift:3", "erase:0.5", "jitter:", " flip"})
+                           "shift:9999999999999999999", "flip:1", "shift:2,shift:3", "erase:0.5", "jitter:", " flip",
+                           "mixup", "mixup:0", "mixup:-0.2", "mixup:nan", "mixup:0.2x"})
     CHECK_MESSAGE(failure_of([&] { parse_augmentations(list); }).code == ExitCode::usage, list);
   const test::Failure unknown = failure_of([] { parse_augmentations("shfit:2"); });
-  CHECK(unknown.mentions("flip, shift:N, crop:N, erase, jitter"));
+  CHECK(unknown.mentions("flip, shift:N, crop:N, erase, jitter, mixup:A"));
   CHECK(unknown.mentions("did you mean 'shift'"));
 }
 
@@ -157,4 +158,32 @@ TEST_CASE("augment: jitter needs grey or RGB images") {
 }
 
 }  // namespace
+
+TEST_CASE("augment: shares of mixup are Beta(A, A), and belong to seed, epoch and sample") {
+  CHECK(mixup_strength(parse_augmentations("flip,mixup:0.2")) == 0.2);
+  CHECK(mixup_strength(parse_augmentations("flip")) == 0);
+  CHECK(mixup_share(0.2, 1, 2, 3) == mixup_share(0.2, 1, 2, 3));
+  CHECK(mixup_share(1, 1, 2, 3) != mixup_share(1, 2, 2, 3));
+  CHECK(mixup_share(1, 1, 2, 3) != mixup_share(1, 1, 3, 3));
+  constexpr int64_t draws = 40000;
+  for (const double strength : {0.001, 0.2, 0.5, 1.0, 4.0, 1000.0}) {
+    // Moments of the distribution: mean 1/2, variance 1 / (4 (2A + 1)), fourth central moment 3 / (16 (2A + 1)(2A +
+    // 3)).
+    double mean = 0, variance = 0, fourth = 0;
+    for (int64_t i = 0; i < draws; ++i) {
+      const double share = mixup_share(strength, 7, 0, i);
+      REQUIRE(share >= 0);
+      REQUIRE(share <= 1);
+      const double off = share - 0.5;
+      mean += off / draws;
+      variance += off * off / draws;
+      fourth += off * off * off * off / draws;
+    }
+    const double twice = 2 * strength;
+    CHECK(std::abs(mean) < 0.01);
+    CHECK(variance == doctest::Approx(0.25 / (twice + 1)).epsilon(0.03));
+    CHECK(fourth == doctest::Approx(0.1875 / ((twice + 1) * (twice + 3))).epsilon(0.06));
+  }
+}
+
 }  // namespace pare

@@ -110,6 +110,31 @@ TEST_CASE("loader: threads and prefetch depth change nothing of a shuffled, augm
     }
 }
 
+TEST_CASE("loader: mixup replaces rows by mixtures with the row of the other end") {
+  const auto data = test::counting(11, {1, 2, 3}, 3);
+  LoaderConfig config{4, 9, true, false, {{}, {0.3}, {0.2}}, parse_augmentations("flip"), 2, 2, {}};
+  const std::vector<Copied> alone = epoch_of(*data, config, 6);
+  config.augmentations = parse_augmentations("flip,mixup:0.5");
+  const std::vector<Copied> mixed = epoch_of(*data, config, 6);
+  REQUIRE(mixed.size() == 3);
+  for (size_t b = 0; b < mixed.size(); ++b) {
+    CHECK(mixed[b].labels == alone[b].labels);
+    CHECK(mixed[b].indices == alone[b].indices);
+    const size_t size = alone[b].indices.size();
+    for (size_t i = 0; i < size; ++i) {
+      const double share = mixup_share(0.5, 9, 6, alone[b].indices[i]);
+      for (size_t k = 0; k < 6; ++k)
+        CHECK(mixed[b].inputs[6 * i + k] == doctest::Approx(share * alone[b].inputs[6 * i + k] +
+                                                            (1 - share) * alone[b].inputs[6 * (size - 1 - i) + k])
+                                                .epsilon(1e-5));
+    }
+  }
+  config.augmentations.clear();
+  Loader unmixed(*data, config);
+  unmixed.start(0);
+  CHECK(unmixed.next()->shares.empty());
+}
+
 TEST_CASE("loader: every epoch shows every sample once, in an order of its own and of the seed") {
   const auto data = test::counting(50, {1}, 2);
   LoaderConfig config;

@@ -4,6 +4,7 @@
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/full_like.h>
 #include <ATen/ops/log.h>
+#include <ATen/ops/log_softmax.h>
 #include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 #include <doctest/doctest.h>
@@ -20,6 +21,16 @@ TEST_CASE("loss: cross-entropy of known logits") {
   const at::Tensor labels = at::tensor(std::vector<int64_t>{1});
   const double expected = std::log(std::exp(1.0) + std::exp(3.0)) - 3.0;
   CHECK(pare::cross_entropy(row({1, 3}), labels, 0).item<double>() == doctest::Approx(expected).epsilon(1e-6));
+}
+
+TEST_CASE("loss: cross-entropy of mixed samples is that to the mixed labels") {
+  const at::Tensor logits = at::tensor(std::vector<float>{1, 3, 0, 2, -1, 1, 0, 0, 2}).view({3, 3});
+  const at::Tensor labels = at::tensor(std::vector<int64_t>{0, 2, 1});
+  const at::Tensor shares = at::tensor(std::vector<float>{0.7f, 0.1f, 1});
+  // Row i: shares[i] of its label, the rest of the label of row 2 - i; the middle row is mixed with itself.
+  const at::Tensor soft = at::tensor(std::vector<float>{0.7f, 0.3f, 0, 0, 0, 1, 0, 1, 0}).view({3, 3});
+  const double expected = -(soft * at::log_softmax(logits, 1)).sum(1).mean().item<double>();
+  CHECK(pare::mixed_cross_entropy(logits, labels, shares, 0).item<double>() == doctest::Approx(expected).epsilon(1e-6));
 }
 
 TEST_CASE("loss: distillation is zero for equal logits and T^2 KL otherwise") {

@@ -1,0 +1,111 @@
+"""Distillation from the command line: features that are made alike, and batch statistics measured anew; checked with numpy and ONNX Runtime."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import models
+import numpy as np
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+PARE = os.environ["PARE"]
+
+
+def blocks(path, width, seed):
+    """x [N,1,8,8] -> Conv(width) -> BatchNormalization -> Relu ('features') -> GlobalAveragePool -> Flatten -> Gemm(10)."""
+    random = np.random.default_rng(seed)
+
+    def weight(name, *shape):
+        return numpy_helper.from_array(random.standard_normal(shape).astype(np.float32), name)
+
+    nodes = [helper.make_node("Conv", ["x", "filters"], ["convolved"], name="conv", pads=[1, 1, 1, 1]),
+             helper.make_node("BatchNormalization", ["convolved", "scale", "shift", "mean", "variance"], ["normal"], name="bn"),
+             helper.make_node("Relu", ["normal"], ["features"], name="relu"),
+             helper.make_node("GlobalAveragePool", ["features"], ["pooled"], name="pool"),
+             helper.make_node("Flatten", ["pooled"], ["flat"], name="flatten"),
+             helper.make_node("Gemm", ["flat", "dense"], ["y"], name="fc", transB=1)]
+    constants = [weight("filters", width, 1, 3, 3), weight("dense", 10, width), weight("scale", width), weight("shift", width),
+                 numpy_helper.from_array(np.full(width, 5, np.float32), "mean"), numpy_helper.from_array(np.full(width, 9, np.float32), "variance")]
+    graph = helper.make_graph(nodes, "blocks", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 8, 8])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 10])], constants)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    return str(path)
+
+
+def value_of(path, name, data):
+    """A value in the middle of a model, by ONNX Runtime."""
+    model = onnx.load(path)
+    model.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    return session.run([name], {"x": data})[0]
+
+
+class Distill(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+        self.images = np.random.default_rng(3).standard_normal((64, 1, 8, 8)).astype(np.float32)
+        np.savez(self.folder / "data.npz", x=self.images)
+        self.student = blocks(self.folder / "student.onnx", 4, 0)
+        self.teacher = blocks(self.folder / "teacher.onnx", 6, 1)
+
+    def distill(self, out, *more, teacher=None):
+        command = [PARE, "distill", self.student, "--teacher", teacher or self.teacher, "--init", "keep", "--data", self.folder / "data.npz",
+                   "--device", "cpu", "--threads", "1", "--batch", "16", "--seed", "2", "-o", self.folder / out, "-q",
+                   "--report", self.folder / "report.json", *more]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=60)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        return json.loads((self.folder / "report.json").read_text())
+
+    def test_each_feature_loss_falls_and_leaves_no_adapter_behind(self):
+        for kind in ("fitnet", "attention", "similarity", "relational"):
+            with self.subTest(kind):
+                report = self.distill(f"{kind}.onnx", "--features", "features:features", "--feature-loss", kind, "--feature-weight", "10",
+                                      "--epochs", "30", "--lr", "0.01")
+                losses = [row["loss"] for row in report["history"]]
+                self.assertLess(losses[-1], 0.8 * losses[0])
+                written, given = (onnx.load(path).graph for path in (self.folder / f"{kind}.onnx", self.student))
+                self.assertEqual([node.op_type for node in written.node], [node.op_type for node in given.node])
+                self.assertEqual({tensor.name: list(tensor.dims) for tensor in written.initializer},
+                                 {tensor.name: list(tensor.dims) for tensor in given.initializer})
+
+    def test_attention_maps_come_nearer_to_the_teachers(self):
+        """Zagoruyko & Komodakis 2017: the mean over channels of the squares, as a unit vector."""
+        def attention(path):
+            maps = (value_of(path, "features", self.images) ** 2).mean(1).reshape(64, -1)
+            return maps / np.linalg.norm(maps, axis=1, keepdims=True)
+
+        def distance(path):
+            return ((attention(path) - attention(self.teacher)) ** 2).sum(1).mean()
+
+        self.distill("near.onnx", "--features", "features:features", "--feature-loss", "attention", "--feature-weight", "100", "--epochs", "60",
+                     "--lr", "0.02", "--batch-norm", "reestimate")
+        self.assertLess(distance(str(self.folder / "near.onnx")), 0.5 * distance(self.student))
+
+    def test_reestimated_statistics_are_those_of_the_final_weights(self):
+        out = str(self.folder / "out.onnx")
+        self.distill("out.onnx", "--batch-norm", "reestimate", "--epochs", "3", "--lr", "0.05", "--ema", "0.9")
+        constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(out).graph.initializer}
+        convolved = value_of(out, "convolved", self.images)
+        np.testing.assert_allclose(constants["mean"], convolved.mean((0, 2, 3)), atol=1e-4)
+        # A mean over four batches of variances inside of a batch: a little less than the variance of everything.
+        np.testing.assert_allclose(constants["variance"], convolved.var((0, 2, 3)), rtol=0.03)
+        self.distill("trained.onnx", "--batch-norm", "train", "--epochs", "3", "--lr", "0.05", "--ema", "0.9")
+        moving = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(self.folder / "trained.onnx").graph.initializer}
+        self.assertGreater(np.abs(moving["mean"] - convolved.mean((0, 2, 3))).max(), 0.01)
+        np.testing.assert_array_equal(moving["filters"], constants["filters"])
+
+    def test_without_batch_normalization_reestimate_warns(self):
+        model = models.convolutional(self.folder / "plain.onnx", size=8)
+        self.student = model
+        report = self.distill("plain_out.onnx", "--batch-norm", "reestimate", "--steps", "1", teacher=model)
+        self.assertTrue(any("no BatchNormalization" in warning for warning in report["warnings"]), report["warnings"])
+
+
+if __name__ == "__main__":
+    unittest.main()
