@@ -19,3 +19,8 @@ teacher_recipe=(--epochs 30 --batch 128 --optimizer sgd --lr 0.1 --weight-decay 
 
 # Of the 60,000 training images, held out for every choice; the test images only measure.
 holdout=5000
+
+# scripts/repro_qat.sh: pare qat
+qat_epochs=15
+qat_recipe=(--quantizer lsq --optimizer adamw --lr 2e-3 --weight-decay 1e-4 --lr-schedule cosine)
+qat_teaching=(--temperature 2 --kd-weight 0.5 --augment flip,shift:1)
