@@ -1,10 +1,11 @@
 #include "commands/channel_samples_run.hpp"
 
 #include <algorithm>
-#include <chrono>
 
+#include "commands/gates.hpp"
 #include "compress/gradient_scores.hpp"
 #include "compress/shrink_proof.hpp"
+#include "src/train/fidelity.hpp"
 #include "src/train/loss.hpp"
 
 namespace pare {
@@ -12,8 +13,8 @@ namespace {
 
 constexpr int64_t proof_samples = 4;
 constexpr int64_t evaluation_batch = 500;
-// For scores from gradients.
-constexpr int64_t score_samples = 1024;
+constexpr uint64_t random_draws = 8;
+constexpr size_t most_score_bytes = size_t{1} << 28;
 
 GroupScore group_score_of(const std::string& name) {
   return name == "mean" ? GroupScore::mean : name == "max" ? GroupScore::max : GroupScore::sum;
@@ -33,6 +34,12 @@ ChannelSamples::ChannelSamples(const PruneOptions& options, const Graph& graph, 
   loader_config_.binding = bind_samples(graph, *samples_, data);
   loader_config_.preprocess = preprocess_of(data);
   if (data.holdout > 0) samples_ = split_holdout(samples_, data.holdout, static_cast<uint64_t>(seed)).train;
+  if (measured_->labelled())
+    refuse_gates(options.report.gates, {"cosine", "snr_db", "agreement"}, measured_->name(),
+                 "has labels: accuracy is measured");
+  else
+    refuse_gates(options.report.gates, {"accuracy", "accuracy_before", "accuracy_drop", "loss"}, measured_->name(),
+                 "has no class labels");
 }
 
 std::vector<at::Tensor> ChannelSamples::first_inputs() const {
@@ -63,6 +70,31 @@ std::vector<at::Tensor> ChannelSamples::inputs(const Graph& sized) const {
   return random_inputs(sized, static_cast<uint64_t>(options_.compute.seed));
 }
 
+std::vector<std::vector<at::Tensor>> ChannelSamples::score_inputs(const Graph& sized) const {
+  std::vector<std::vector<at::Tensor>> batches;
+  const auto seed = static_cast<uint64_t>(options_.compute.seed);
+  if (samples_ == nullptr) {
+    for (uint64_t draw = 0; draw < random_draws; ++draw) batches.push_back(random_inputs(sized, seed + draw));
+    return batches;
+  }
+  const DatasetPtr samples = limit(samples_, std::min(options_.score_samples, samples_->size()), seed);
+  LoaderConfig config = loader_config_;
+  config.batch = std::min(options_.training.batch, samples->size());
+  Loader loader(*samples, config);
+  loader.start(0);
+  size_t bytes = 0;
+  while (const Batch* batch = loader.next()) {
+    std::vector<at::Tensor> inputs;
+    for (const at::Tensor& input : inputs_of(*batch, at::kCPU)) {
+      inputs.push_back(input.clone());
+      bytes += input.nbytes();
+    }
+    batches.push_back(std::move(inputs));
+    if (bytes > most_score_bytes) break;
+  }
+  return batches;
+}
+
 GroupScores ChannelSamples::scores(const Graph& graph, const ChannelGroups& groups) const {
   const auto seed = static_cast<uint64_t>(options_.compute.seed);
   const GroupScore how = group_score_of(options_.channels.group_score);
@@ -71,7 +103,7 @@ GroupScores ChannelSamples::scores(const Graph& graph, const ChannelGroups& grou
   const Executor executor(graph);
   const Parameters parameters(graph, device_, Training::on);
   GradientScores gradients(parameters, options_.importance);
-  const DatasetPtr samples = limit(samples_, std::min(score_samples, samples_->size()), seed);
+  const DatasetPtr samples = limit(samples_, std::min(options_.score_samples, samples_->size()), seed);
   LoaderConfig config = loader_config_;
   config.batch = std::min(options_.training.batch, samples->size());
   Loader loader(*samples, config);
@@ -89,30 +121,28 @@ GroupScores ChannelSamples::scores(const Graph& graph, const ChannelGroups& grou
       graph, groups, [&](ValueId id) { return gradients.elements(id); }, how);
 }
 
-double ChannelSamples::latency(const Graph& graph, const Graph& sized) const {
-  constexpr size_t warmups = 3, runs = 15;
-  const c10::AutoGradMode no_grad(false);
-  const Graph inference = inference_graph(graph);
-  const Executor executor(inference);
-  const Parameters parameters(inference, device_, Training::off);
-  std::vector<at::Tensor> given = inputs(sized);
-  for (at::Tensor& input : given) input = input.to(device_);
-  std::vector<double> seconds;
-  for (size_t i = 0; i < warmups + runs; ++i) {
-    const auto start = std::chrono::steady_clock::now();
-    const auto outputs = executor.run(parameters, given, false);
-    // Work on a device is done when its result is here.
-    outputs.front().to(at::kCPU);
-    const std::chrono::duration<double> spent = std::chrono::steady_clock::now() - start;
-    if (i >= warmups) seconds.push_back(spent.count());
-  }
-  std::nth_element(seconds.begin(), seconds.begin() + runs / 2, seconds.end());
-  return seconds[runs / 2];
-}
-
 std::optional<Metrics> ChannelSamples::measure(const Graph& graph) const {
   if (measured_ == nullptr || !measured_->labelled()) return std::nullopt;
   return evaluate_samples(graph, *measured_, options_.data, evaluation_batch, device_).metrics;
+}
+
+void ChannelSamples::compare(const Graph& original, const Graph& written, Json& metrics) const {
+  if (measured_ == nullptr) return;
+  const auto evaluate = [&](const Graph& graph) {
+    return evaluate_samples(graph, *measured_, options_.data, evaluation_batch, device_);
+  };
+  const Evaluation before = evaluate(original);
+  const Evaluation after = evaluate(written);
+  if (measured_->labelled()) {
+    metrics["accuracy"] = after.metrics.accuracy;
+    metrics["accuracy_before"] = before.metrics.accuracy;
+    metrics["accuracy_drop"] = before.metrics.accuracy - after.metrics.accuracy;
+    metrics["loss"] = after.metrics.loss;
+  } else if (const auto fidelity = compare_outputs(after.outputs, before.outputs)) {
+    metrics["cosine"] = fidelity->cosine;
+    metrics["snr_db"] = fidelity->snr_db;
+    if (fidelity->agreement) metrics["agreement"] = *fidelity->agreement;
+  }
 }
 
 }  // namespace pare

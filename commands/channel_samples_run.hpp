@@ -9,19 +9,23 @@ namespace pare {
 
 class ChannelSamples {
  public:
-  // Opens --data where it is given. Throws exit 2 and 3 for what does not fit the model.
+  // Opens --data where it is given. Throws exit 2 and 3 for what does not fit the model, and exit 2 for a gate that the
+  // data cannot answer.
   ChannelSamples(const PruneOptions& options, const Graph& graph, at::Device device);
 
   // The sizes that the samples give the model's inputs; empty without samples.
   std::map<std::string, Shape> shapes() const;
   // The first samples as the model takes them, on the CPU; random ones without data.
   std::vector<at::Tensor> inputs(const Graph& sized) const;
+  // Batches of --score-samples samples, on the CPU, as many as fit 256 MB; without data a few random ones.
+  std::vector<std::vector<at::Tensor>> score_inputs(const Graph& sized) const;
   // The importance of each unit as --importance says.
   GroupScores scores(const Graph& graph, const ChannelGroups& groups) const;
-  // Seconds that pare's executor takes for inputs(): the median of runs after warming up.
-  double latency(const Graph& graph, const Graph& sized) const;
   // Accuracy and loss of a graph on --val, else the test part of the data, else the data; no value without labels.
   std::optional<Metrics> measure(const Graph& graph) const;
+  // Puts into `metrics` how good the outputs of `written` are: accuracy and loss with labels (and the drop from
+  // `original`); without labels, how near they are to those of `original`. Nothing without data.
+  void compare(const Graph& original, const Graph& written, Json& metrics) const;
 
  private:
   std::vector<at::Tensor> first_inputs() const;

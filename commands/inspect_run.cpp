@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <map>
 
+#include "commands/block_summary.hpp"
 #include "commands/channel_summary.hpp"
 #include "commands/inspect.hpp"
 #include "commands/model_summary.hpp"
@@ -145,8 +146,12 @@ ExitCode run_inspect(const InspectOptions& options, RunContext& context) {
   text += describe_dtypes(graph, section) + "\n";
   text += totals_text(model, cost);
   if (const auto unsupported = describe_unsupported(cost, section); !unsupported.empty()) text += "\n" + unsupported;
-  if (options.groups)
+  if (options.groups) {
     text.append("\n").append(with_context(options.model, [&] { return describe_groups(graph, section); }));
+    if (const auto blocks = with_context(options.model, [&] { return describe_blocks(graph, section); });
+        !blocks.empty())
+      text.append("\n").append(blocks);
+  }
   context.print(text);
   const auto unknown =
       std::count_if(cost.nodes.begin(), cost.nodes.end(), [](const NodeCost& row) { return row.macs < 0; });

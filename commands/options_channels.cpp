@@ -12,7 +12,7 @@ void add_channel_options(CLI::App& app, ChannelOptions& options) {
   add_real(app, "--keep-macs", share, options.keep_macs, "share of the MACs that the result has at most")
       ->default_str("");
   add_real(app, "--keep-params", share, options.keep_params, "share of the parameters, instead")->default_str("");
-  add_real(app, "--keep-latency", share, options.keep_latency, "share of the time, measured in pare's own executor")
+  add_real(app, "--keep-latency", share, options.keep_latency, "share of the time, in ONNX Runtime where it is found")
       ->default_str("");
   add_integer(app, "--round-to", {1, 1 << 20}, options.round_to, "widths become multiples of it");
   add_integer(app, "--min-keep", {1, 1 << 20}, options.min_keep, "the narrowest that a layer becomes");
@@ -21,12 +21,14 @@ void add_channel_options(CLI::App& app, ChannelOptions& options) {
 
 bool removes_channels(const std::string& structure) { return structure == "channel" || structure == "head"; }
 
+bool makes_smaller(const std::string& structure) { return removes_channels(structure) || structure == "residual"; }
+
 void check_channels(const ChannelOptions& options, const std::string& structure, double sparsity) {
   const int given = (sparsity > 0 ? 1 : 0) + (options.keep_macs > 0 ? 1 : 0) + (options.keep_params > 0 ? 1 : 0) +
                     (options.keep_latency > 0 ? 1 : 0);
-  if (!removes_channels(structure)) {
+  if (!makes_smaller(structure)) {
     if (options.targets())
-      fail_usage("--keep-macs, --keep-params, --keep-latency: work with --structure channel or head (got {})",
+      fail_usage("--keep-macs, --keep-params, --keep-latency: work with --structure channel, head or residual (got {})",
                  structure);
     return;
   }

@@ -1,4 +1,4 @@
-// What `pare prune --structure channel|head` removes: targets, widths, scores.
+// What `pare prune --structure channel|head|residual` removes: targets, widths, scores.
 #pragma once
 
 #include <cstdint>
@@ -23,8 +23,10 @@ struct ChannelOptions {
 
 void add_channel_options(CLI::App& app, ChannelOptions& options);
 
-// Whether the structure is one whose removal makes the graph smaller.
+// channel or head.
 bool removes_channels(const std::string& structure);
+// Whether the structure is one whose removal makes the graph smaller: those and residual.
+bool makes_smaller(const std::string& structure);
 
 // Refuses (exit 2) no or several targets, and these options with other structures.
 void check_channels(const ChannelOptions& options, const std::string& structure, double sparsity);

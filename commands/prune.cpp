@@ -58,14 +58,24 @@ void check_whole_channels(const PruneOptions& options) {
   if (options.regrow > 0) fail_usage("--regrow: works with weights (got --structure {})", options.structure);
 }
 
+void check_blocks(const PruneOptions& options) {
+  if (options.scope != "auto")
+    fail_usage("--scope {}: works with weights and channels (got --structure residual)", options.scope);
+  if (options.regrow > 0) fail_usage("--regrow: works with weights (got --structure residual)");
+  if (options.mask_only) fail_usage("--mask-only: works with weights, channels and heads (got --structure residual)");
+}
+
 void check(const PruneOptions& options) {
   check_exists("MODEL", options.model, true);
   check_channels(options.channels, options.structure, options.sparsity);
   if (removes_channels(options.structure)) check_whole_channels(options);
+  else if (options.structure == "residual") check_blocks(options);
   else check_pattern(options);
   check_data_options(options.data);
   check_training(options.training, options.data);
-  const bool needs_data = options.trains() || find_importance(options.importance).source != ScoreSource::weights;
+  const bool scored =
+      options.structure != "residual" && find_importance(options.importance).source != ScoreSource::weights;
+  const bool needs_data = options.trains() || scored;
   if (needs_data && options.data.data.empty())
     fail_usage("--data is missing; without samples, --mask-only with --importance magnitude or random prunes");
   check_teacher(options.teacher, {"original", "self", "none"});
@@ -78,8 +88,8 @@ void add_pruning_options(CLI::App& app, PruneOptions& options) {
   app.option_defaults()->group("Pruning");
   add_real(app, "--sparsity", {0, 1, true, true}, options.sparsity, "share of the weights, blocks, channels or heads")
       ->default_str("");
-  add_text(app, "--structure", "weight|N:M|block:RxC|channel|head", options.structure, "what is removed as one")
-      ->check([](const std::string& text) { return removes_channels(text) ? "" : refusal(parse_pattern, text); }, "");
+  add_text(app, "--structure", "weight|N:M|block:RxC|channel|head|residual", options.structure, "what goes")
+      ->check([](const std::string& text) { return makes_smaller(text) ? "" : refusal(parse_pattern, text); }, "");
   add_choice(app, "--importance", importance_names(), options.importance, "what scores the weights");
   add_real(app, "--average", {0, 1}, options.average, "decay of the scores' average; 1: their sum");
   add_choice(app, "--scope", {"auto", "global", "layer", "erk"}, options.scope,
@@ -97,10 +107,12 @@ void add_pruning_options(CLI::App& app, PruneOptions& options) {
 
 std::vector<std::string> measurable_of(const PruneOptions& options) {
   auto names = joined({measurable_of_training(options), {"metrics.accuracy_before", "metrics.accuracy_drop"}});
-  if (!removes_channels(options.structure)) names = joined({names, {"result.dense_bytes", "result.sparse_bytes"}});
+  if (options.channels.keep_latency > 0 && !options.mask_only) names.emplace_back("metrics.speedup");
+  if (!makes_smaller(options.structure)) names = joined({names, {"result.dense_bytes", "result.sparse_bytes"}});
   if (options.data.data.empty())
-    std::erase_if(
-        names, [](const std::string& name) { return name.starts_with("metrics.") && name != "metrics.bytes_ratio"; });
+    std::erase_if(names, [](const std::string& name) {
+      return name.starts_with("metrics.") && name != "metrics.bytes_ratio" && name != "metrics.speedup";
+    });
   return names;
 }
 

@@ -10,7 +10,7 @@ namespace pare {
 struct PruneOptions : TrainingCommand {
   std::string model;
   double sparsity = 0;                 // in (0, 1); 0: not given, as N:M says it
-  std::string structure = "weight";    // weight | N:M | block:RxC | channel | head
+  std::string structure = "weight";    // weight | N:M | block:RxC | channel | head | residual
   std::string importance = "taylor";   // compress/importance.hpp has the table
   double average = 0.99;               // decay of the moving average of scores, in [0, 1]; 1: the sum of all steps
   std::string scope = "auto";          // auto | global | layer | erk

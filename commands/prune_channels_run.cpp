@@ -4,23 +4,19 @@
 
 #include "commands/channel_samples_run.hpp"
 #include "commands/channel_summary.hpp"
-#include "commands/model_summary.hpp"
-#include "commands/training_run.hpp"
-#include "compress/shrink_proof.hpp"
+#include "commands/shrunk_result_run.hpp"
 #include "formats/onnx_writer.hpp"
 #include "src/core/error.hpp"
 #include "src/core/table.hpp"
+#include "src/graph/cost.hpp"
 
 namespace pare {
 namespace {
-
-std::string scope_of(const PruneOptions& options) { return options.scope == "auto" ? "global" : options.scope; }
 
 struct Choice {
   Widths widths;
   RemovedUnits removed;
   bool reached = false;
-  Json measured = Json::object();  // for the plan
 };
 
 // The widths for a target that they say exactly: channels, MACs, parameters.
@@ -50,7 +46,7 @@ ChannelChoice choose_by_cost(const PruneOptions& options, const ChannelGroups& g
 // The widest choice whose measured latency is at or under the target, by bisection of the MACs.
 ChannelChoice choose_by_latency(const PruneOptions& options, const Graph& graph, const ChannelGroups& groups,
                                 const GroupScores& scores, const std::vector<bool>& selected,
-                                const ChannelLimits& limits, const ChannelSamples& samples, Json& measured) {
+                                const ChannelLimits& limits, const LatencyMeter& meter) {
   constexpr int measurements = 7;
   const ChannelCost cost(groups);
   const auto at = [&](double share) {
@@ -59,35 +55,31 @@ ChannelChoice choose_by_latency(const PruneOptions& options, const Graph& graph,
         share * cost.macs(ChannelCost::full(groups)));
   };
   const auto latency = [&](const ChannelChoice& choice) {
-    return samples.latency(shrink(graph, groups, removed_units(groups, scores, choice.widths)), groups.sized);
+    return meter.share(shrink(graph, groups, removed_units(groups, scores, choice.widths)));
   };
-  const double before = samples.latency(graph, groups.sized);
-  const double target = options.channels.keep_latency * before;
+  const double target = options.channels.keep_latency * LatencyMeter::margin;
   ChannelChoice best = at(0);
-  double of_best = latency(best);
-  best.reached = of_best <= target;
+  best.reached = latency(best) <= target;
   double low = 0, high = 1;
   for (int i = 0; best.reached && i < measurements; ++i) {
     const double middle = (low + high) / 2;
     ChannelChoice choice = at(middle);
     const double here = choice.reached ? latency(choice) : target + 1;
-    if (here <= target) best = choice, of_best = here;
+    if (here <= target) best = choice;
     // What is too narrow for any widths says nothing of wider ones.
     if (here <= target || !choice.reached) low = middle;
     else high = middle;
   }
-  measured = {{"runtime", "pare"}, {"before", before}, {"after", of_best}};
   return best;
 }
 
 Choice choose(const PruneOptions& options, const Graph& graph, const ChannelGroups& groups, const GroupScores& scores,
-              const std::vector<bool>& selected, const ChannelSamples& samples) {
-  const ChannelLimits limits{options.channels.round_to, options.channels.min_keep, scope_of(options)};
+              const std::vector<bool>& selected, const LatencyMeter* meter) {
+  const ChannelLimits limits{options.channels.round_to, options.channels.min_keep, channel_scope(options)};
   Choice choice;
-  const ChannelChoice widths =
-      options.channels.keep_latency > 0
-          ? choose_by_latency(options, graph, groups, scores, selected, limits, samples, choice.measured)
-          : choose_by_cost(options, groups, scores, selected, limits);
+  const ChannelChoice widths = meter != nullptr
+                                   ? choose_by_latency(options, graph, groups, scores, selected, limits, *meter)
+                                   : choose_by_cost(options, groups, scores, selected, limits);
   choice.widths = widths.widths;
   choice.reached = widths.reached;
   choice.removed = removed_units(groups, scores, choice.widths);
@@ -111,57 +103,10 @@ std::string widths_text(const Graph& graph, const ChannelGroups& groups, const W
   return table.text();
 }
 
-// Layers of the result with the MACs that the nodes of the same names had before.
-Json compared_layers(const Graph& before, const Graph& after) {
-  std::map<std::string, int64_t> macs;
-  const GraphCost old = graph_cost(before);
-  for (const NodeCost& row : old.nodes) macs[row.node->name] = row.macs;
-  Json layers = layers_json(graph_cost(after));
-  for (Json& layer : layers) {
-    if (!layer.contains("macs_before")) continue;
-    layer["macs_after"] = layer["macs_before"];
-    const auto found = macs.find(layer["name"].get<std::string>());
-    if (found != macs.end() && found->second >= 0) layer["macs_before"] = found->second;
-    else layer.erase("macs_before");
-  }
-  return layers;
-}
-
-Json lineage_of(const PruneOptions& options) {
-  return {{"command", "prune"},
-          {"settings",
-           {{"structure", options.structure},
-            {"sparsity", options.sparsity},
-            {"keep_macs", options.channels.keep_macs},
-            {"keep_params", options.channels.keep_params},
-            {"keep_latency", options.channels.keep_latency},
-            {"importance", options.importance},
-            {"group_score", options.channels.group_score},
-            {"scope", scope_of(options)},
-            {"round_to", options.channels.round_to},
-            {"min_keep", options.channels.min_keep},
-            {"seed", options.compute.seed}}}};
-}
-
-std::string result_text(const RunContext& context, const ShrinkProof& proof) {
-  const Json& before = context.report.model;
-  const Json& after = context.report.result;
-  const Json& metrics = context.report.metrics;
-  Table table({"", "before", "after"});
-  table.add({"parameters", count_text(before.at("parameters")), count_text(after.at("parameters"))});
-  table.add({"MACs", count_text(before.at("macs")), count_text(after.at("macs"))});
-  for (const Json& file : after.at("files"))
-    table.add({file.at("path").get<std::string>(), bytes_text(before.at("bytes")), bytes_text(file.at("bytes"))});
-  if (metrics.contains("accuracy") && metrics.contains("accuracy_before"))
-    table.add({"accuracy", percent_text(metrics.at("accuracy_before")), percent_text(metrics.at("accuracy"))});
-  return table.text() + fmt::format("proof: masked and smaller model differ by {:.1e} of {:.1e} in float64\n",
-                                    proof.difference, proof.magnitude);
-}
-
 // The groups that may lose channels. Throws (exit 3) when there are none.
 std::vector<bool> prunable(const PruneOptions& options, const Graph& graph, const ChannelGroups& groups) {
   std::vector<bool> selected = select_groups(graph, groups, options.include, options.exclude);
-  const ChannelLimits limits{options.channels.round_to, options.channels.min_keep, scope_of(options)};
+  const ChannelLimits limits{options.channels.round_to, options.channels.min_keep, channel_scope(options)};
   bool any = false;
   for (size_t g = 0; g < selected.size(); ++g) {
     if (options.structure == "head" && !groups.groups[g].heads) selected[g] = false;
@@ -173,28 +118,6 @@ std::vector<bool> prunable(const PruneOptions& options, const Graph& graph, cons
         "{} nodes keep theirs; `pare inspect --groups` names them",
         options.structure, groups.groups.size(), groups.barriers.size());
   return selected;
-}
-
-// Files of a model that is not trained, and what they measure.
-void write_untrained(const PruneOptions& options, const Model& original, Model result, const ChannelSamples& samples,
-                     const std::optional<Metrics>& before, RunContext& context) {
-  Json lineage = lineage_of(options);
-  lineage["from"] = original.sha256;
-  result.lineage.push_back(std::move(lineage));
-  std::vector<WrittenFile> files;
-  for (const std::string& path : options.output.out)
-    files.push_back(save_model(result, path, {options.output.entropy_code}));
-  const LoadedModel written = load_executable(files.front().path);
-  context.report.result = result_json(graph_cost(written.graph), files);
-  Json& metrics = context.report.metrics;
-  if (files.size() == 1)
-    metrics["bytes_ratio"] = static_cast<double>(files[0].bytes) / static_cast<double>(original.file_bytes);
-  const std::optional<Metrics> after = samples.measure(written.graph);
-  if (!after) return;
-  metrics["accuracy"] = after->accuracy;
-  metrics["accuracy_before"] = before->accuracy;
-  metrics["accuracy_drop"] = before->accuracy - after->accuracy;
-  metrics["loss"] = after->loss;
 }
 
 Model masked_model(const Model& model, const Graph& original, const Graph& masked) {
@@ -222,7 +145,10 @@ ExitCode prune_channels(const PruneOptions& options, LoadedModel loaded, at::Dev
   const ChannelGroups groups = channel_groups(graph, factor, samples.shapes());
   const std::vector<bool> selected = prunable(options, graph, groups);
   const GroupScores scores = samples.scores(graph, groups);
-  const Choice choice = choose(options, graph, groups, scores, selected, samples);
+  std::optional<LatencyMeter> meter;
+  if (options.channels.keep_latency > 0)
+    meter.emplace(loaded, samples.inputs(groups.sized), options.compute.threads, device);
+  const Choice choice = choose(options, graph, groups, scores, selected, meter ? &*meter : nullptr);
   const Graph shrunk = shrink(graph, groups, choice.removed);
   context.report.plan = {{"widths", widths_json(graph, groups, choice.widths)},
                          {"macs_before", graph_cost(groups.sized).macs},
@@ -231,40 +157,20 @@ ExitCode prune_channels(const PruneOptions& options, LoadedModel loaded, at::Dev
                          {"parameters_after", graph_cost(shrunk).parameters},
                          {"reached", choice.reached},
                          {"barriers", barriers_json(groups.barriers)}};
-  if (!choice.measured.empty()) context.report.plan["latency"] = choice.measured;
   if (options.output.dry_run) {
     context.print(widths_text(graph, groups, choice.widths));
     return ExitCode::ok;
   }
   const Graph masked = mask_channels(graph, groups, choice.removed);
-  const ShrinkProof proof = prove_shrink(masked, shrunk, samples.inputs(groups.sized));
-  if (!proof.holds())
-    fail_run(
-        "prune: the smaller model is not the masked one: output '{}' differs by {} of {} in float64 (expected at "
-        "most {} of it); nothing was written",
-        proof.output, proof.difference, proof.magnitude, ShrinkProof::tolerance);
-  const std::optional<Metrics> before = samples.measure(loaded.graph);
+  const ShrinkProof proof = proved_shrink(masked, shrunk, samples.inputs(groups.sized));
   Model result = options.mask_only ? masked_model(loaded.model, graph, masked) : loaded.model;
   if (!options.mask_only) result.onnx = with_graph(loaded.model.onnx, shrunk);
-  if (options.trains()) {
-    LoadedModel student{result, read_graph(result.onnx)};
-    TrainingRun run({"prune", options}, std::move(student), device, context);
-    const ExitCode end = run.train({});
-    if (end == ExitCode::preempted) return end;
-    run.write({}, lineage_of(options), before ? &*before : nullptr);
-    run.finish();
-  } else {
-    write_untrained(options, loaded.model, std::move(result), samples, before, context);
-  }
-  // At the sizes of the samples: those that the file leaves open would count for nothing.
-  const Graph sized = options.mask_only ? groups.sized : with_sizes(shrunk, samples.shapes());
-  context.report.model["macs"] = graph_cost(groups.sized).macs;
-  context.report.result["macs"] = graph_cost(sized).macs;
-  context.report.layers = compared_layers(groups.sized, sized);
-  context.report.result["proof"] = {
-      {"difference", proof.difference}, {"magnitude", proof.magnitude}, {"tolerance", ShrinkProof::tolerance}};
-  context.print(result_text(context, proof));
-  return choice.reached ? ExitCode::ok : ExitCode::goal_missed;
+  const Graph& sized = options.mask_only ? groups.sized : with_sizes(shrunk, samples.shapes());
+  const ShrunkResult smaller{std::move(result), groups.sized, sized, proof};
+  if (finish_shrunk(options, loaded, smaller, samples, device, context) == ExitCode::preempted)
+    return ExitCode::preempted;
+  const bool verified = !meter || verify_latency(options, *meter, context);
+  return choice.reached && verified ? ExitCode::ok : ExitCode::goal_missed;
 }
 
 }  // namespace pare

@@ -1,5 +1,6 @@
 #include "commands/model_summary.hpp"
 #include "commands/prune.hpp"
+#include "commands/prune_blocks_run.hpp"
 #include "commands/prune_channels_run.hpp"
 #include "commands/prune_once_run.hpp"
 #include "commands/prune_samples_run.hpp"
@@ -12,6 +13,7 @@ ExitCode run_prune(const PruneOptions& options, RunContext& context) {
   const at::Device device = set_up_device(options.compute, context);
   LoadedModel loaded = load_executable(options.model);
   context.report.model = model_json(loaded.model, loaded.graph);
+  if (options.structure == "residual") return prune_blocks(options, std::move(loaded), device, context);
   if (removes_channels(options.structure)) return prune_channels(options, std::move(loaded), device, context);
   const std::set<std::string> weights = prunable_weights(options, loaded.graph, context);
   if (!options.trains()) return prune_once(options, loaded, weights, device, context);
