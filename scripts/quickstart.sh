@@ -39,7 +39,7 @@ run() {
 }
 
 run prune models/fashion-cnn.onnx --data "$fashion_data" --holdout "$holdout" --sparsity "$sparsity" "${prune_recipe[@]}" \
-  --epochs "$quickstart_epochs" \
+  "${quickstart_recipe[@]}" \
   --seed "$prune_seed" -o build/quickstart/small.onnx -o build/quickstart/small.h5 --report build/quickstart/report.json --force
 status=0
 run evaluate build/quickstart/small.h5 --against models/fashion-cnn.onnx --data "$fashion_data" --split test "${gates[@]}" \

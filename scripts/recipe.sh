@@ -5,13 +5,15 @@
 train_seed=1
 train_recipe=(--epochs 40 --batch 128 --optimizer adamw --lr 1e-2 --weight-decay 1e-2 --lr-schedule cosine --augment flip,shift:2)
 
-# scripts/quickstart.sh, scripts/repro_prune_curve.sh: pare prune
+# pare prune
+prune_recipe=(--importance taylor --average 0.99 --scope global --schedule cubic --batch 128 --optimizer adamw --lr-schedule cosine)
+# scripts/quickstart.sh: what fits into four minutes on two cores
 prune_seed=1
-prune_recipe=(--importance taylor --average 0.99 --scope global --schedule cubic
-              --batch 128 --optimizer adamw --lr 5e-3 --weight-decay 1e-3 --lr-schedule cosine --augment flip,shift:2
-              --teacher original --temperature 2 --kd-weight 0.7)
-quickstart_epochs=16  # what fits into four minutes on two cores
-curve_epochs=40       # as long as the dense model was trained
+quickstart_recipe=(--epochs 16 --lr 5e-3 --weight-decay 1e-3 --augment flip,shift:2 --teacher original --temperature 2 --kd-weight 0.7)
+# scripts/repro_prune_curve.sh: as many epochs as the dense model was trained. On held-out images, at 80 % zeros: this 93.6 %, temperature 2 with
+# half the learning rate and ten times the decay 93.1 % (with twice the epochs 93.5 %), the original as teacher 93.0 %.
+curve_recipe=(--epochs 40 --lr 1e-2 --weight-decay 1e-4 --augment flip,shift:1 --precision bf16
+              --teacher models/fashion-resnet.onnx --temperature 1 --kd-weight 0.5)
 
 # scripts/repro_teacher.sh: pare distill --teacher none
 teacher_recipe=(--epochs 30 --batch 128 --optimizer sgd --lr 0.1 --weight-decay 5e-4 --warmup 400 --lr-schedule cosine

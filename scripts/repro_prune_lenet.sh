@@ -11,7 +11,7 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=recipe.sh
 source "$root/scripts/recipe.sh"
 
-seeds=3 epochs=$curve_epochs limit=0 rows=()
+seeds=3 epochs=40 limit=0 rows=()
 while (($#)); do
   case $1 in
     -h | --help) show_help ;;
