@@ -26,3 +26,7 @@ holdout=5000
 qat_epochs=15
 qat_recipe=(--quantizer lsq --optimizer adamw --lr 2e-3 --weight-decay 1e-4 --lr-schedule cosine)
 qat_teaching=(--temperature 2 --kd-weight 0.5 --augment flip,shift:1)
+
+# scripts/repro_student.sh: pare distill
+student_recipe=(--epochs 40 --batch 128 --optimizer adamw --lr 1e-2 --weight-decay 1e-3 --lr-schedule cosine --augment flip,shift:1 --precision bf16)
+student_teaching=(--temperature 1 --kd-weight 0.7)
