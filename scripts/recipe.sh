@@ -30,3 +30,7 @@ qat_teaching=(--temperature 2 --kd-weight 0.5 --augment flip,shift:1)
 # scripts/repro_student.sh: pare distill
 student_recipe=(--epochs 40 --batch 128 --optimizer adamw --lr 1e-2 --weight-decay 1e-3 --lr-schedule cosine --augment flip,shift:1 --precision bf16)
 student_teaching=(--temperature 1 --kd-weight 0.7)
+
+# scripts/repro_prune_lenet.sh: pare distill, pare prune
+lenet_recipe=(--optimizer adamw --lr 2e-3 --weight-decay 1e-3 --lr-schedule cosine --augment flip,shift:1 --precision bf16
+              --temperature 1 --kd-weight 0.5)

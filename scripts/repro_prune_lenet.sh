@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Usage: scripts/repro_prune_lenet.sh [--seeds N] [--epochs N] [--limit N] [MODEL:FACTOR...]
 #
-# Test accuracy of LeNet-300-100 and LeNet-5 with 1/FACTOR of their weights on Fashion-MNIST, against dense references that the
-# same teacher, recipe and number of epochs make. A row a MODEL:FACTOR (default 300-100:20 300-100:50 300-100:100 5:50 5:100 5:200):
+# Test accuracy of LeNet-300-100 and LeNet-5 with 1/FACTOR of their weights on Fashion-MNIST, against dense references. A dense network is
+# trained; pruning it takes as many epochs again, and the reference trains on for as many, with the same teacher and recipe. A row a MODEL:FACTOR (default 300-100:20 300-100:50 300-100:100 5:50 5:100 5:200):
 # the mean over seeds 1..N (default 3) of the test accuracy of the best epoch on 5,000 held-out training images.
-# The teacher is the bundled CNN, --epochs is 40, --limit (of the training images; 0: all) is for a quick look.
+# The teacher is models/fashion-resnet.onnx (its outputs are kept in build/prune_lenet/teacher), --epochs is 40, --limit (of the training images; 0: all) is for a quick look.
 # Finished runs are kept in build/prune_lenet/ and not repeated; a changed recipe starts afresh. One thread a run, as many runs at
 # once as there are cores.
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
@@ -36,34 +36,42 @@ done
 build release pare
 export PARE_TORCH_DIR=$torch_dir
 cd -- "$root"
-teacher=models/fashion-cnn.onnx
-# shellcheck disable=SC2054  # the comma is of the list of augmentations
-common=(--data "$fashion_data" --limit "$limit" --epochs "$epochs" --batch 128 --optimizer adamw --lr 2e-3 --weight-decay 1e-3
-        --lr-schedule cosine --augment flip,shift:2 --temperature 2 --kd-weight 0.7 --threads 1 --device cpu --force --quiet)
+teacher=models/fashion-resnet.onnx
+common=(--data "$fashion_data" --limit "$limit" --epochs "$epochs" --batch 128 "${lenet_recipe[@]}"
+        --teacher "$teacher" --teacher-cache build/prune_lenet/teacher --threads 1 --device cpu --force --quiet)
 ((limit > 0)) || common+=(--holdout "$holdout")
 prune=(--importance taylor --average 0.99 --scope global --schedule cubic)
 key=$({ sha256sum <"$teacher"; cat scripts/make_lenet.py; printf '%s ' "${common[@]}" "${prune[@]}"; } | sha256sum | cut -c 1-12)
 out=build/prune_lenet/$key
 mkdir -p -- "$out"
 
-# The dense reference of MODEL and SEED: $out/MODEL-dense-SEED.onnx.
+# The dense network of MODEL and SEED: $out/MODEL-dense-SEED.onnx.
 dense() {
   local model=$1 seed=$2 run=$out/$1-dense-$2
   [[ ! -f $run.json ]] || return 0
   say "LeNet-$model, dense, seed $seed"
   "$test_python" scripts/make_lenet.py "$model" "$run.init.onnx" --seed "$seed"
-  "$release/pare" distill "$run.init.onnx" --teacher "$teacher" --init keep "${common[@]}" --seed "$seed" -o "$run.onnx" \
+  "$release/pare" distill "$run.init.onnx" --init keep "${common[@]}" --seed "$seed" -o "$run.onnx" \
     --report "$run.part.json" >&2
   mv -- "$run.part.json" "$run.json"
 }
 
-# MODEL with 1/FACTOR of its weights, from its dense reference.
+# The same, trained on.
+reference() {
+  local model=$1 seed=$2 run=$out/$1-reference-$2
+  [[ ! -f $run.json ]] || return 0
+  say "LeNet-$model, reference, seed $seed"
+  "$release/pare" distill "$out/$model-dense-$seed.onnx" --init keep "${common[@]}" --seed "$seed" -o "$run.onnx" --report "$run.part.json" >&2
+  mv -- "$run.part.json" "$run.json"
+}
+
+# MODEL with 1/FACTOR of its weights, from the dense network.
 pruned() {
   local model=$1 factor=$2 seed=$3 run=$out/$1-$2-$3 sparsity
   [[ ! -f $run.json ]] || return 0
   say "LeNet-$model, ${factor}x, seed $seed"
   sparsity=$(awk -v factor="$factor" 'BEGIN { printf "%.6f", 1 - 1 / factor }')
-  "$release/pare" prune "$out/$model-dense-$seed.onnx" --teacher "$teacher" --sparsity "$sparsity" "${prune[@]}" "${common[@]}" \
+  "$release/pare" prune "$out/$model-dense-$seed.onnx" --sparsity "$sparsity" "${prune[@]}" "${common[@]}" \
     --seed "$seed" -o "$run.onnx" -o "$run.h5" --report "$run.part.json" >&2
   mv -- "$run.part.json" "$run.json"
 }
@@ -80,9 +88,14 @@ for_each() {
   ((failed == 0)) || die "a run failed"
 }
 
-for_each dense < <(for model in $(printf '%s\n' "${rows[@]%:*}" | sort -u); do
-  for ((seed = 1; seed <= seeds; seed++)); do echo "$model $seed"; done
-done)
+networks() {
+  local model seed
+  for model in $(printf '%s\n' "${rows[@]%:*}" | sort -u); do
+    for ((seed = 1; seed <= seeds; seed++)); do echo "$model $seed"; done
+  done
+}
+for_each dense < <(networks)
+for_each reference < <(networks)
 for_each pruned < <(for row in "${rows[@]}"; do
   for ((seed = 1; seed <= seeds; seed++)); do echo "${row%:*} ${row#*:} $seed"; done
 done)
@@ -102,7 +115,7 @@ def report(*name):
 print(f"{'model':>13}  {'factor':>6}  {'dense':>6}  {'pruned':>6}  {'points':>6}  {'h5 bytes':>8}  {'of onnx':>7}  {'time':>6}")
 for row in rows:
     model, factor = row.split(":")
-    dense = statistics.mean(100 * report(model, "dense", seed)["metrics"]["accuracy"] for seed in seeds)
+    dense = statistics.mean(100 * report(model, "reference", seed)["metrics"]["accuracy"] for seed in seeds)
     runs = [report(model, factor, seed) for seed in seeds]
     pruned = statistics.mean(100 * run["metrics"]["accuracy"] for run in runs)
     size = statistics.mean(file["bytes"] for run in runs for file in run["result"]["files"] if file["format"] == "hdf5")
