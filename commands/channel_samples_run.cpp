@@ -16,11 +16,11 @@ constexpr int64_t evaluation_batch = 500;
 constexpr uint64_t random_draws = 8;
 constexpr size_t most_score_bytes = size_t{1} << 28;
 
+}  // namespace
+
 GroupScore group_score_of(const std::string& name) {
   return name == "mean" ? GroupScore::mean : name == "max" ? GroupScore::max : GroupScore::sum;
 }
-
-}  // namespace
 
 ChannelSamples::ChannelSamples(const PruneOptions& options, const Graph& graph, at::Device device)
     : options_(options), graph_(graph), device_(device) {

@@ -7,6 +7,9 @@
 
 namespace pare {
 
+// sum | mean | max.
+GroupScore group_score_of(const std::string& name);
+
 class ChannelSamples {
  public:
   // Opens --data where it is given. Throws exit 2 and 3 for what does not fit the model, and exit 2 for a gate that the

@@ -51,6 +51,15 @@ std::string members_text(const Graph& graph, const ChannelGroup& group, MemberSi
   return fmt::format("{}{}", fmt::join(names, ", "), more > 0 ? fmt::format(" and {} more", more) : "");
 }
 
+Json widths_json(const Graph& graph, const ChannelGroups& groups, const Widths& widths) {
+  Json rows = Json::array();
+  for (size_t g = 0; g < groups.groups.size(); ++g)
+    rows.push_back({{"layers", members_text(graph, groups.groups[g], MemberSide::producer, 8)},
+                    {"before", groups.groups[g].size()},
+                    {"after", widths[g]}});
+  return rows;
+}
+
 Json barriers_json(const std::vector<Barrier>& barriers) {
   Json list = Json::array();
   for (const Barrier& barrier : barriers)

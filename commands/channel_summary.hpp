@@ -3,13 +3,16 @@
 
 #include <string>
 
-#include "compress/channel_groups.hpp"
+#include "compress/channel_cost.hpp"
 #include "src/core/json.hpp"
 
 namespace pare {
 
 // "conv1.weight, fc": names of a group's members on one side, each once, at most `most` of them.
 std::string members_text(const Graph& graph, const ChannelGroup& group, MemberSide side, size_t most);
+
+// The report's `widths`: of each group its layers, and how wide it was and is.
+Json widths_json(const Graph& graph, const ChannelGroups& groups, const Widths& widths);
 
 // The report's `barriers`: node, op, reason, channels.
 Json barriers_json(const std::vector<Barrier>& barriers);

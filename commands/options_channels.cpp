@@ -16,6 +16,7 @@ void add_channel_options(CLI::App& app, ChannelOptions& options) {
       ->default_str("");
   add_integer(app, "--round-to", {1, 1 << 20}, options.round_to, "widths become multiples of it");
   add_integer(app, "--min-keep", {1, 1 << 20}, options.min_keep, "the narrowest that a layer becomes");
+  add_real(app, "--group-penalty", {0, 1e6}, options.group_penalty, "decay that grows on what goes next; 0: none");
   add_choice(app, "--group-score", {"sum", "mean", "max"}, options.group_score, "of the layers that share channels");
 }
 

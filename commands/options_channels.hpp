@@ -18,6 +18,8 @@ struct ChannelOptions {
   int64_t min_keep = 8;
   std::string group_score = "sum";  // sum | mean | max
 
+  double group_penalty = 0;  // decay of what goes next; 0: none
+
   bool targets() const { return keep_macs > 0 || keep_params > 0 || keep_latency > 0; }
 };
 

@@ -27,8 +27,7 @@ std::string check_augment(const std::string& text) {
 void add_training_options(CLI::App& app, TrainingOptions& options) {
   app.option_defaults()->group("Training");
   add_choice(app, "--task", {"auto", "classify", "regress", "none"}, options.task, "none: from the teacher alone");
-  add_text(app, "--loss", "LIST", options.loss,
-           "of ce, mse, l1, bce, kl, dkd, relative: 'kl:0.7,ce:0.3', 'mse@hidden'; default by task");
+  add_text(app, "--loss", "LIST", options.loss, "'ce:0.3,kl@y:0.7' of ce mse l1 bce kl dkd relative");
   add_texts(app, "--output", "NAME", options.outputs, "output that the losses are about; repeatable");
   add_integer(app, "--epochs", at_least_zero, options.epochs, "passes over the training samples");
   add_integer(app, "--steps", at_least_zero, options.steps, "if above 0, train this many steps instead");

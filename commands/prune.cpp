@@ -56,9 +56,21 @@ void check_whole_channels(const PruneOptions& options) {
                options.importance, options.structure);
   if (options.scope == "erk") fail_usage("--scope erk: works with weights (got --structure {})", options.structure);
   if (options.regrow > 0) fail_usage("--regrow: works with weights (got --structure {})", options.structure);
+  if (!options.gradual()) return;
+  const bool penalty = options.channels.group_penalty > 0;
+  const char* what = penalty ? "--group-penalty" : "--schedule";
+  if (!options.trains())
+    fail_usage("{}: needs training; leave out --mask-only and give --epochs or --steps of 1 or more", what);
+  if (options.channels.keep_latency > 0)
+    fail_usage("{}: works with --sparsity, --keep-macs and --keep-params (got --keep-latency)", what);
+  const std::string schedule = options.resolved_schedule();
+  if (penalty && schedule != "one-shot" && !schedule.starts_with("iterative"))
+    fail_usage("--group-penalty: works with --schedule one-shot and iterative:N (got {})", schedule);
 }
 
 void check_blocks(const PruneOptions& options) {
+  if (options.resolved_schedule() != "one-shot")
+    fail_usage("--schedule {}: works with weights, channels and heads (got --structure residual)", options.schedule);
   if (options.scope != "auto")
     fail_usage("--scope {}: works with weights and channels (got --structure residual)", options.scope);
   if (options.regrow > 0) fail_usage("--regrow: works with weights (got --structure residual)");
@@ -71,6 +83,8 @@ void check(const PruneOptions& options) {
   if (removes_channels(options.structure)) check_whole_channels(options);
   else if (options.structure == "residual") check_blocks(options);
   else check_pattern(options);
+  if (options.channels.group_penalty > 0 && !removes_channels(options.structure))
+    fail_usage("--group-penalty: works with --structure channel and head (got {})", options.structure);
   check_data_options(options.data);
   check_training(options.training, options.data);
   const bool scored =
@@ -94,8 +108,8 @@ void add_pruning_options(CLI::App& app, PruneOptions& options) {
   add_real(app, "--average", {0, 1}, options.average, "decay of the scores' average; 1: their sum");
   add_choice(app, "--scope", {"auto", "global", "layer", "erk"}, options.scope,
              "layers ranked together, or each alone");
-  add_text(app, "--schedule", "one-shot|iterative:N|cubic|linear|exponential", options.schedule, "how it rises")
-      ->check([](const std::string& text) { return refusal(parse_schedule, text); }, "");
+  add_text(app, "--schedule", "auto|one-shot|iterative:N|cubic|linear|exponential", options.schedule, "how")
+      ->check([](const std::string& text) { return text == "auto" ? "" : refusal(parse_schedule, text); }, "");
   add_integer(app, "--prune-steps", at_least_zero, options.prune_steps, "steps over which it rises; 0: the first half");
   add_real(app, "--regrow", {0, 1, false, true}, options.regrow, "share of the kept weights exchanged, at first");
   add_choice(app, "--regrow-by", {"gradient", "splice"}, options.regrow_by, "for which pruned ones");

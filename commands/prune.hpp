@@ -14,7 +14,7 @@ struct PruneOptions : TrainingCommand {
   std::string importance = "taylor";   // compress/importance.hpp has the table
   double average = 0.99;               // decay of the moving average of scores, in [0, 1]; 1: the sum of all steps
   std::string scope = "auto";          // auto | global | layer | erk
-  std::string schedule = "cubic";      // one-shot | iterative:N | cubic | linear | exponential
+  std::string schedule = "auto";       // auto | one-shot | iterative:N | cubic | linear | exponential
   int64_t prune_steps = 0;             // training steps over which sparsity rises; 0: the first half of the training
   double regrow = 0;                   // share of the kept weights exchanged at a change of the masks
   std::string regrow_by = "gradient";  // gradient | splice
@@ -24,6 +24,14 @@ struct PruneOptions : TrainingCommand {
   std::vector<std::string> exclude;
   ChannelOptions channels;
 
+  // auto: cubic for weights, one-shot (before the training) for what makes the graph smaller.
+  std::string resolved_schedule() const {
+    return schedule != "auto" ? schedule : makes_smaller(structure) ? "one-shot" : "cubic";
+  }
+  // Whether channels go while the model trains, not before.
+  bool gradual() const {
+    return removes_channels(structure) && (resolved_schedule() != "one-shot" || channels.group_penalty > 0);
+  }
   bool trains() const { return !mask_only && (training.steps > 0 || training.epochs > 0); }
 };
 

@@ -1,10 +1,13 @@
 #include "commands/prune_channels_run.hpp"
 
 #include <algorithm>
+#include <memory>
 
 #include "commands/channel_samples_run.hpp"
 #include "commands/channel_summary.hpp"
+#include "commands/prune_gradually_run.hpp"
 #include "commands/shrunk_result_run.hpp"
+#include "compress/channel_latency.hpp"
 #include "formats/onnx_writer.hpp"
 #include "src/core/error.hpp"
 #include "src/core/table.hpp"
@@ -17,82 +20,58 @@ struct Choice {
   Widths widths;
   RemovedUnits removed;
   bool reached = false;
+  Json measured = Json::object();  // for the plan
 };
 
-// The widths for a target that they say exactly: channels, MACs, parameters.
-ChannelChoice choose_by_cost(const PruneOptions& options, const ChannelGroups& groups, const GroupScores& scores,
-                             const std::vector<bool>& selected, const ChannelLimits& limits) {
-  const ChannelCost cost(groups);
+// What --sparsity, --keep-macs or --keep-params count, as a function of the widths, and the share that is left.
+struct CountedTarget {
+  WidthCost cost;
+  double keep = 1;
+};
+
+CountedTarget counted_target(const PruneOptions& options, const ChannelGroups& groups,
+                             const std::vector<bool>& selected) {
+  const auto cost = std::make_shared<ChannelCost>(groups);
   const ChannelOptions& channels = options.channels;
-  WidthCost counted = [&](const Widths& widths) {
-    // Of what may go: the channels of the selected groups.
-    double kept = 0;
-    for (size_t g = 0; g < widths.size(); ++g) kept += selected[g] ? static_cast<double>(widths[g]) : 0;
-    return kept;
-  };
-  double keep = 1 - options.sparsity;
-  if (channels.keep_macs > 0) {
-    keep = channels.keep_macs;
-    counted = [&](const Widths& widths) { return cost.macs(widths); };
-  } else if (channels.keep_params > 0) {
-    keep = channels.keep_params;
-    counted = [&](const Widths& widths) { return cost.parameters(widths); };
-  }
-  // Sums of products round: what is the target exactly counts as met.
-  const double target = counted(ChannelCost::full(groups)) * keep * (1 + 1e-12);
-  return choose_widths(groups, scores, selected, limits, counted, target);
+  if (channels.keep_macs > 0) return {[cost](const Widths& widths) { return cost->macs(widths); }, channels.keep_macs};
+  if (channels.keep_params > 0)
+    return {[cost](const Widths& widths) { return cost->parameters(widths); }, channels.keep_params};
+  // Of what may go: the channels of the selected groups.
+  return {[selected](const Widths& widths) {
+            double kept = 0;
+            for (size_t g = 0; g < widths.size(); ++g) kept += selected[g] ? static_cast<double>(widths[g]) : 0;
+            return kept;
+          },
+          1 - options.sparsity};
 }
 
-// The widest choice whose measured latency is at or under the target, by bisection of the MACs.
-ChannelChoice choose_by_latency(const PruneOptions& options, const Graph& graph, const ChannelGroups& groups,
-                                const GroupScores& scores, const std::vector<bool>& selected,
-                                const ChannelLimits& limits, const LatencyMeter& meter) {
-  constexpr int measurements = 7;
-  const ChannelCost cost(groups);
-  const auto at = [&](double share) {
-    return choose_widths(
-        groups, scores, selected, limits, [&](const Widths& widths) { return cost.macs(widths); },
-        share * cost.macs(ChannelCost::full(groups)));
-  };
-  const auto latency = [&](const ChannelChoice& choice) {
-    return meter.share(shrink(graph, groups, removed_units(groups, scores, choice.widths)));
-  };
-  const double target = options.channels.keep_latency * LatencyMeter::margin;
-  ChannelChoice best = at(0);
-  best.reached = latency(best) <= target;
-  double low = 0, high = 1;
-  for (int i = 0; best.reached && i < measurements; ++i) {
-    const double middle = (low + high) / 2;
-    ChannelChoice choice = at(middle);
-    const double here = choice.reached ? latency(choice) : target + 1;
-    if (here <= target) best = choice;
-    // What is too narrow for any widths says nothing of wider ones.
-    if (here <= target || !choice.reached) low = middle;
-    else high = middle;
-  }
-  return best;
+Json latency_json(const MeasuredChoice& found) {
+  Json table = Json::array();
+  for (const MeasuredWidth& row : found.table)
+    table.push_back({{"group", row.group}, {"width", row.width}, {"share", row.share}});
+  return {{"predicted", found.predicted}, {"chosen", found.choice.cost}, {"table", std::move(table)}};
 }
 
-Choice choose(const PruneOptions& options, const Graph& graph, const ChannelGroups& groups, const GroupScores& scores,
-              const std::vector<bool>& selected, const LatencyMeter* meter) {
-  const ChannelLimits limits{options.channels.round_to, options.channels.min_keep, channel_scope(options)};
+Choice choose(const PruneOptions& options, const ChannelGroups& groups, const GroupScores& scores,
+              const std::vector<bool>& selected, const WidthMeter& meter) {
+  const ChannelLimits limits = channel_limits(options);
   Choice choice;
-  const ChannelChoice widths = meter != nullptr
-                                   ? choose_by_latency(options, graph, groups, scores, selected, limits, *meter)
-                                   : choose_by_cost(options, groups, scores, selected, limits);
-  choice.widths = widths.widths;
-  choice.reached = widths.reached;
+  if (options.channels.keep_latency > 0) {
+    const MeasuredChoice found = choose_by_latency(groups, scores, selected, limits, meter,
+                                                   options.channels.keep_latency * LatencyMeter::margin);
+    choice.widths = found.choice.widths;
+    choice.reached = found.choice.reached;
+    choice.measured = latency_json(found);
+  } else {
+    const CountedTarget target = counted_target(options, groups, selected);
+    // Sums of products round: what is the target exactly counts as met.
+    const double most = target.cost(ChannelCost::full(groups)) * target.keep * (1 + 1e-12);
+    const ChannelChoice widths = choose_widths(groups, scores, selected, limits, target.cost, most);
+    choice.widths = widths.widths;
+    choice.reached = widths.reached;
+  }
   choice.removed = removed_units(groups, scores, choice.widths);
   return choice;
-}
-
-Json widths_json(const Graph& graph, const ChannelGroups& groups, const Widths& widths) {
-  Json rows = Json::array();
-  for (size_t g = 0; g < groups.groups.size(); ++g)
-    rows.push_back({{"layers", members_text(graph, groups.groups[g], MemberSide::producer, 8)},
-                    {"before", groups.groups[g].size()},
-                    {"after", widths[g]}});
-  return rows;
 }
 
 std::string widths_text(const Graph& graph, const ChannelGroups& groups, const Widths& widths) {
@@ -106,7 +85,7 @@ std::string widths_text(const Graph& graph, const ChannelGroups& groups, const W
 // The groups that may lose channels. Throws (exit 3) when there are none.
 std::vector<bool> prunable(const PruneOptions& options, const Graph& graph, const ChannelGroups& groups) {
   std::vector<bool> selected = select_groups(graph, groups, options.include, options.exclude);
-  const ChannelLimits limits{options.channels.round_to, options.channels.min_keep, channel_scope(options)};
+  const ChannelLimits limits = channel_limits(options);
   bool any = false;
   for (size_t g = 0; g < selected.size(); ++g) {
     if (options.structure == "head" && !groups.groups[g].heads) selected[g] = false;
@@ -144,11 +123,17 @@ ExitCode prune_channels(const PruneOptions& options, LoadedModel loaded, at::Dev
   const Factor factor = options.structure == "head" ? Factor::heads : Factor::channels;
   const ChannelGroups groups = channel_groups(graph, factor, samples.shapes());
   const std::vector<bool> selected = prunable(options, graph, groups);
+  const CountedTarget target = counted_target(options, groups, selected);
+  const GradualPruning gradual{graph, groups, selected, target.cost, target.keep};
+  if (options.gradual() && !options.output.dry_run)
+    return prune_gradually(options, loaded, gradual, samples, device, context);
   const GroupScores scores = samples.scores(graph, groups);
   std::optional<LatencyMeter> meter;
   if (options.channels.keep_latency > 0)
     meter.emplace(loaded, samples.inputs(groups.sized), options.compute.threads, device);
-  const Choice choice = choose(options, graph, groups, scores, selected, meter ? &*meter : nullptr);
+  const Choice choice = choose(options, groups, scores, selected, [&](const Widths& widths) {
+    return meter->share(shrink(graph, groups, removed_units(groups, scores, widths)));
+  });
   const Graph shrunk = shrink(graph, groups, choice.removed);
   context.report.plan = {{"widths", widths_json(graph, groups, choice.widths)},
                          {"macs_before", graph_cost(groups.sized).macs},
@@ -157,7 +142,9 @@ ExitCode prune_channels(const PruneOptions& options, LoadedModel loaded, at::Dev
                          {"parameters_after", graph_cost(shrunk).parameters},
                          {"reached", choice.reached},
                          {"barriers", barriers_json(groups.barriers)}};
+  if (!choice.measured.empty()) context.report.plan["latency"] = choice.measured;
   if (options.output.dry_run) {
+    if (options.gradual()) context.report.plan["rounds"] = planned_rounds(options, loaded, gradual, device, context);
     context.print(widths_text(graph, groups, choice.widths));
     return ExitCode::ok;
   }

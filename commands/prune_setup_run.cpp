@@ -95,8 +95,12 @@ std::set<std::string> prunable_weights(const PruneOptions& options, const Graph&
 }
 
 SparsitySchedule prune_schedule(const PruneOptions& options, int64_t steps, double initial) {
-  SparsitySchedule schedule = parse_schedule(options.schedule);
-  schedule.target = std::max(target_sparsity(options), initial);
+  return rising_schedule(options, steps, initial, std::max(target_sparsity(options), initial));
+}
+
+SparsitySchedule rising_schedule(const PruneOptions& options, int64_t steps, double initial, double target) {
+  SparsitySchedule schedule = parse_schedule(options.resolved_schedule());
+  schedule.target = target;
   schedule.initial = initial;
   schedule.interval = mask_interval;
   const int64_t rising = options.prune_steps > 0 ? options.prune_steps : std::max<int64_t>(1, steps / 2);
@@ -132,7 +136,8 @@ void report_plan(const PruneOptions& options, const Model& model, const Pruner& 
   table.add({"structure", options.structure});
   const bool averages = config.method.source == ScoreSource::gradients && steps > 0;
   table.add({"importance", options.importance + (averages ? fmt::format(", average {}", options.average) : "")});
-  table.add({"schedule", fmt::format("{}, {} scope", steps > 0 ? options.schedule : "at once", config.scope)});
+  table.add(
+      {"schedule", fmt::format("{}, {} scope", steps > 0 ? options.resolved_schedule() : "at once", config.scope)});
   if (options.regrow > 0) table.add({"regrowth", fmt::format("{} by {}", options.regrow, options.regrow_by)});
   for (const auto& [what, value] : learned) table.add({what, value});
   table.add({"training steps", count_text(steps)});
@@ -147,7 +152,7 @@ Json prune_lineage(const PruneOptions& options) {
   Json settings = {
       {"sparsity", target_sparsity(options)}, {"structure", options.structure},
       {"importance", options.importance},     {"average", options.average},
-      {"scope", scope_of(options)},           {"schedule", options.trains() ? options.schedule : "one-shot"},
+      {"scope", scope_of(options)},           {"schedule", options.trains() ? options.resolved_schedule() : "one-shot"},
       {"seed", options.compute.seed}};
   if (options.regrow > 0) {
     settings["regrow"] = options.regrow;

@@ -18,7 +18,10 @@ double target_sparsity(const PruneOptions& options);
 // are, and of those whose sums N:M does not divide.
 std::set<std::string> prunable_weights(const PruneOptions& options, const Graph& graph, RunContext& context);
 
-// When the masks change in a training of `steps`; `initial`: the sparsity that the weights have.
+// When what is removed changes in a training of `steps`, from the sparsity `initial` to `target`: --schedule and
+// --prune-steps.
+SparsitySchedule rising_schedule(const PruneOptions& options, int64_t steps, double initial, double target);
+// The same for masks of weights; `initial`: the sparsity that they have.
 SparsitySchedule prune_schedule(const PruneOptions& options, int64_t steps, double initial);
 
 // Refuses (exit 2) a target that the weights exceed already.

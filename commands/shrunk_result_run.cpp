@@ -61,20 +61,30 @@ void write_untrained(const PruneOptions& options, const LoadedModel& original, M
 
 std::string channel_scope(const PruneOptions& options) { return options.scope == "auto" ? "global" : options.scope; }
 
+ChannelLimits channel_limits(const PruneOptions& options) {
+  return {options.channels.round_to, options.channels.min_keep, channel_scope(options)};
+}
+
 Json shrunk_lineage(const PruneOptions& options) {
-  return {{"command", "prune"},
-          {"settings",
-           {{"structure", options.structure},
-            {"sparsity", options.sparsity},
-            {"keep_macs", options.channels.keep_macs},
-            {"keep_params", options.channels.keep_params},
-            {"keep_latency", options.channels.keep_latency},
-            {"importance", options.importance},
-            {"group_score", options.channels.group_score},
-            {"scope", channel_scope(options)},
-            {"round_to", options.channels.round_to},
-            {"min_keep", options.channels.min_keep},
-            {"seed", options.compute.seed}}}};
+  Json settings = {{"structure", options.structure},
+                   {"sparsity", options.sparsity},
+                   {"keep_macs", options.channels.keep_macs},
+                   {"keep_params", options.channels.keep_params},
+                   {"keep_latency", options.channels.keep_latency},
+                   {"seed", options.compute.seed}};
+  if (removes_channels(options.structure)) {
+    settings["importance"] = options.importance;
+    settings["group_score"] = options.channels.group_score;
+    settings["scope"] = channel_scope(options);
+    settings["round_to"] = options.channels.round_to;
+    settings["min_keep"] = options.channels.min_keep;
+  }
+  if (options.gradual()) {
+    settings["schedule"] = options.resolved_schedule();
+    settings["average"] = options.average;
+    settings["group_penalty"] = options.channels.group_penalty;
+  }
+  return {{"command", "prune"}, {"settings", std::move(settings)}};
 }
 
 ShrinkProof proved_shrink(const Graph& masked, const Graph& shrunk, std::span<const at::Tensor> inputs) {

@@ -19,6 +19,8 @@ struct ShrunkResult {
 // global | layer: `auto` is global.
 std::string channel_scope(const PruneOptions& options);
 
+ChannelLimits channel_limits(const PruneOptions& options);
+
 // The lineage's step: the settings that choose what goes.
 Json shrunk_lineage(const PruneOptions& options);
 

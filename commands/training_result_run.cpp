@@ -13,6 +13,10 @@ void TrainingRun::write(const std::vector<std::string>& masked, Json lineage, co
   for (const std::string& name : masked)
     if (std::find(result.masked.begin(), result.masked.end(), name) == result.masked.end())
       result.masked.push_back(name);
+  write_model(std::move(result), std::move(lineage), before);
+}
+
+void TrainingRun::write_model(Model result, Json lineage, const Metrics* before) {
   lineage["from"] = student_.model.sha256;
   result.lineage.push_back(std::move(lineage));
   std::vector<WrittenFile> files;

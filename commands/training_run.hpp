@@ -70,6 +70,8 @@ class TrainingRun {
   // Writes the trained model to every output, opens each written file again, measures the first, and fills the report's
   // result and metrics. `lineage` is the step that this command adds.
   void write(const std::vector<std::string>& masked, Json lineage, const Metrics* before);
+  // The same of a model that was made from the trained one.
+  void write_model(Model result, Json lineage, const Metrics* before);
 
   // Puts into the report how good the outputs of the written model are: accuracy and loss with labels (and the drop
   // from `before`, unless null); without, how near they are to the targets or to the teacher.

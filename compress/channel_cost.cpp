@@ -66,7 +66,8 @@ void ChannelCost::add_share(Term& term, const ChannelGroups& groups, const Axis&
   if (!shares_[static_cast<size_t>(index)].per_unit.empty()) term.shares.push_back(index);
 }
 
-double ChannelCost::total(const std::vector<Term>& terms, const Widths& widths) const {
+template <class Number>
+double ChannelCost::total(const std::vector<Term>& terms, const std::vector<Number>& widths) const {
   std::vector<double> kept(shares_.size());
   for (size_t i = 0; i < kept.size(); ++i) {
     double size = shares_[i].fixed;
@@ -82,6 +83,9 @@ double ChannelCost::total(const std::vector<Term>& terms, const Widths& widths) 
   }
   return sum;
 }
+
+template double ChannelCost::total(const std::vector<Term>&, const std::vector<int64_t>&) const;
+template double ChannelCost::total(const std::vector<Term>&, const std::vector<double>&) const;
 
 double ChannelCost::channels(const Widths& widths) {
   return static_cast<double>(std::accumulate(widths.begin(), widths.end(), int64_t{0}));

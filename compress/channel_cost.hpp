@@ -14,6 +14,8 @@ class ChannelCost {
 
   // Multiply-accumulates of one sample, as graph_cost() counts them, at the sizes of groups.sized.
   double macs(const Widths& widths) const { return total(macs_, widths); }
+  // The same at widths that need not be whole.
+  double macs_at(const std::vector<double>& widths) const { return total(macs_, widths); }
   // Elements of the float constants that nodes read.
   double parameters(const Widths& widths) const { return total(parameters_, widths); }
   // Channels: units of all groups.
@@ -32,7 +34,8 @@ class ChannelCost {
     std::vector<int32_t> shares;
   };
 
-  double total(const std::vector<Term>& terms, const Widths& widths) const;
+  template <class Number>
+  double total(const std::vector<Term>& terms, const std::vector<Number>& widths) const;
   void add_share(Term& term, const ChannelGroups& groups, const Axis& axis);
 
   std::vector<Share> shares_;

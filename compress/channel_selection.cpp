@@ -27,12 +27,13 @@ struct Move {
 };
 
 std::vector<Move> moves_of(const ChannelGroups& groups, const GroupScores& scores, const std::vector<bool>& selected,
-                           const ChannelLimits& limits) {
+                           const ChannelLimits& limits, const Widths& present) {
   std::vector<Move> moves;
   for (size_t g = 0; g < groups.groups.size(); ++g) {
     if (!selected[g]) continue;
     const auto order = ranked(scores[g]);
-    const auto widths = legal_widths(groups.groups[g], limits);
+    auto widths = legal_widths(groups.groups[g], limits);
+    std::erase_if(widths, [&](int64_t width) { return width > present[g]; });
     for (size_t i = 0; i + 1 < widths.size(); ++i) {
       Move move{g, widths[i], widths[i + 1], 0};
       for (int64_t unit = move.to; unit < move.from; ++unit) move.score += scores[g][order[static_cast<size_t>(unit)]];
@@ -68,10 +69,11 @@ std::vector<int64_t> legal_widths(const ChannelGroup& group, const ChannelLimits
 }
 
 ChannelChoice choose_widths(const ChannelGroups& groups, const GroupScores& scores, const std::vector<bool>& selected,
-                            const ChannelLimits& limits, const WidthCost& cost, double target) {
-  const std::vector<Move> moves = moves_of(groups, scores, selected, limits);
+                            const ChannelLimits& limits, const WidthCost& cost, double target, const Widths* present) {
+  const Widths begin = present != nullptr ? *present : ChannelCost::full(groups);
+  const std::vector<Move> moves = moves_of(groups, scores, selected, limits, begin);
   const auto after = [&](size_t count) {
-    Widths widths = ChannelCost::full(groups);
+    Widths widths = begin;
     for (size_t i = 0; i < count; ++i) widths[moves[i].group] = moves[i].to;
     return widths;
   };

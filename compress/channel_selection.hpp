@@ -32,9 +32,11 @@ std::vector<int64_t> legal_widths(const ChannelGroup& group, const ChannelLimits
 
 // Removes units in the order of their scores, whole steps of legal widths at a time, until cost(widths) <= target; then
 // takes back what is not needed, so that no group can be wider. Not reached: the narrowest. `selected`: groups that may
-// change. Ties break by group and width: deterministic.
+// change; `present`: the widths to begin with, where some units went before (their scores are the lowest). Ties break
+// by group and width: deterministic.
 ChannelChoice choose_widths(const ChannelGroups& groups, const GroupScores& scores, const std::vector<bool>& selected,
-                            const ChannelLimits& limits, const WidthCost& cost, double target);
+                            const ChannelLimits& limits, const WidthCost& cost, double target,
+                            const Widths* present = nullptr);
 
 // The units that go: of each group those with the lowest scores, ties by index, until its width is left.
 RemovedUnits removed_units(const ChannelGroups& groups, const GroupScores& scores, const Widths& widths);

@@ -12,10 +12,11 @@ namespace pare {
 GradientScores::GradientScores(const Parameters& parameters, std::string method)
     : parameters_(parameters), method_(std::move(method)) {
   for (const Parameter& parameter : parameters.all())
-    if (parameter.role != Role::statistics) sums_[parameter.value] = at::zeros_like(parameter.tensor).detach();
+    if (parameter.role != Role::statistics && parameter.value != no_value)
+      sums_[parameter.value] = at::zeros_like(parameter.tensor).detach();
 }
 
-void GradientScores::add() {
+void GradientScores::add(double average) {
   const c10::AutoGradMode no_grad(false);
   for (const Parameter& parameter : parameters_.all())
     if (parameter.tensor.grad().defined() && !at::isfinite(parameter.tensor.grad()).all().item<bool>()) return;
@@ -23,8 +24,17 @@ void GradientScores::add() {
     const auto sum = sums_.find(parameter.value);
     if (sum == sums_.end() || !parameter.tensor.grad().defined()) continue;
     const at::Tensor change = parameter.tensor.mul(parameter.tensor.grad());
-    sum->second.add_(method_ == "fisher" ? change.square() : change.abs());
+    if (average < 1) sum->second.mul_(average);
+    sum->second.add_(method_ == "fisher" ? change.square() : change.abs(), average < 1 ? 1 - average : 1);
   }
+}
+
+std::map<std::string, at::Tensor> GradientScores::state() const {
+  std::map<std::string, at::Tensor> state;
+  for (const Parameter& parameter : parameters_.all())
+    if (const auto sum = sums_.find(parameter.value); sum != sums_.end())
+      state.emplace("score/" + parameter.name, sum->second);
+  return state;
 }
 
 std::optional<std::vector<double>> GradientScores::elements(ValueId value) const {

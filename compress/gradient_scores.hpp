@@ -12,8 +12,11 @@ class GradientScores {
   // method: taylor |w g| (Molchanov et al. 2019) or fisher (w g)^2 (Theis et al. 2018), summed over batches.
   GradientScores(const Parameters& parameters, std::string method);
 
-  // Adds the leaves' present gradients; a batch with inf or NaN is left out.
-  void add();
+  // Adds the leaves' present gradients; a batch with inf or NaN is left out. average: decay of a moving average,
+  // S <- average S + (1 - average) s; 1: the sum of all.
+  void add(double average = 1);
+  // The scores by name, for checkpoints; contents may be replaced in place.
+  std::map<std::string, at::Tensor> state() const;
   // The sums of a constant's elements, row-major; no value where nothing was trained.
   std::optional<std::vector<double>> elements(ValueId value) const;
 

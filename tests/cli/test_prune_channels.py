@@ -4,6 +4,7 @@ import os
 import pathlib
 import subprocess
 import tempfile
+import time
 import unittest
 
 import models
@@ -130,6 +131,60 @@ class PruneChannels(unittest.TestCase):
         sessions = [onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]) for path in (model, self.out)]
         before, after = (session.run(None, {"x": images})[0].ravel() for session in sessions)
         self.assertAlmostEqual(self.report()["metrics"]["cosine"], float(before @ after / numpy.linalg.norm(before) / numpy.linalg.norm(after)), places=4)
+
+    def rounds(self, *options, out=None, run=None):
+        data = self.folder / "data"
+        if not data.exists():
+            models.idx_folder(data)
+        model = models.convolutional(self.folder / "cnn.onnx")
+        command = [PARE, "prune", model, "--structure", "channel", "--data", data, "-o", out or self.out, "--force", "--report",
+                   self.folder / "report.json", "--round-to", "1", "--min-keep", "1", "--batch", "8", "--steps", "20", "--keep-params", "0.5",
+                   "--lr", "0.01", "--threads", "1", "--run-dir", run or self.folder / "run", *options]
+        return [str(part) for part in command]
+
+    def test_rounds_while_training_meet_the_target_in_the_last(self):
+        for extra in (["--schedule", "iterative:3"], ["--schedule", "iterative:2", "--group-penalty", "30"], ["--group-penalty", "30"],
+                      ["--schedule", "cubic", "--importance", "magnitude", "--prune-steps", "15"]):
+            done = subprocess.run(self.rounds(*extra), capture_output=True, text=True, timeout=120, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            report = self.report()
+            self.assertLessEqual(report["result"]["parameters"], 0.5 * report["model"]["parameters"])
+            self.assertLessEqual(report["result"]["proof"]["difference"], 1e-9 * report["result"]["proof"]["magnitude"])
+            weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(self.out).graph.initializer}
+            self.assertEqual(weights["filters"].shape, (2, 1, 3, 3))
+            rounds = [row["keep"] for row in report["plan"]["rounds"]]
+            self.assertEqual(rounds, sorted(rounds, reverse=True))
+            self.assertAlmostEqual(rounds[-1], 0.5)
+            shares = [row["sparsity"] for row in report["history"]]
+            self.assertEqual((shares, shares[-1]), (sorted(shares), 0.5))
+            onnxruntime.InferenceSession(str(self.out), providers=["CPUExecutionProvider"])
+
+    def test_a_run_that_was_killed_gives_the_same_bytes(self):
+        options = ["--schedule", "iterative:3", "--group-penalty", "20", "--importance", "taylor", "--checkpoint-every", "2"]
+        whole = self.folder / "whole.onnx"
+        subprocess.run(self.rounds(*options, out=whole, run=self.folder / "whole.run"), capture_output=True, timeout=120, check=True)
+        command = self.rounds(*options)
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        checkpoint = self.folder / "run" / "checkpoint.h5"
+        for _ in range(6000):
+            if checkpoint.exists() or process.poll() is not None:
+                break
+            time.sleep(0.002)
+        process.kill()
+        process.wait()
+        self.assertTrue(checkpoint.exists(), "the run was over before it could be killed")
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("resuming after step", done.stderr)
+        self.assertEqual(self.out.read_bytes(), whole.read_bytes())
+
+    def test_rounds_that_cannot_be_are_refused(self):
+        self.refused(self.prune("--keep-macs", "0.5", "--schedule", "iterative:2"), 2, "--schedule", "needs training")
+        self.refused(self.prune("--keep-macs", "0.5", "--group-penalty", "1"), 2, "--group-penalty", "needs training")
+        self.refused(self.prune("--keep-macs", "0.5", "--schedule", "iterative:0"), 2, "iterative:N")
+        data = models.idx_folder(self.folder / "data")
+        self.refused(self.prune("--keep-latency", "0.5", "--schedule", "linear", "--data", data, data=True), 2, "--keep-latency")
+        self.refused(self.prune("--keep-macs", "0.5", "--schedule", "linear", "--group-penalty", "1", "--data", data, data=True), 2, "iterative:N")
 
     def test_weights_that_are_not_numbers_are_named(self):
         model = onnx.load(self.model)
