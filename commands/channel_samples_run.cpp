@@ -22,14 +22,14 @@ GroupScore group_score_of(const std::string& name) {
   return name == "mean" ? GroupScore::mean : name == "max" ? GroupScore::max : GroupScore::sum;
 }
 
-ChannelSamples::ChannelSamples(const PruneOptions& options, const Graph& graph, at::Device device)
+ChannelSamples::ChannelSamples(const PruneOptions& options, const Graph& graph, at::Device device, RunContext& context)
     : options_(options), graph_(graph), device_(device) {
   const DataOptions& data = options.data;
   if (data.data.empty()) return;
   const int64_t seed = options.compute.seed;
-  samples_ = open_samples(data, data.data, data.split, seed);
-  measured_ =
-      data.val.empty() ? find_samples(data, data.data, "test", seed) : open_samples(data, data.val, "test", seed);
+  const SampleUse use{data, graph, context, seed};
+  samples_ = open_samples(use, data.data, data.split);
+  measured_ = open_validation(use);
   if (measured_ == nullptr) measured_ = samples_;
   loader_config_.binding = bind_samples(graph, *samples_, data);
   loader_config_.preprocess = preprocess_of(data);

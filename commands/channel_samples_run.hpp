@@ -14,7 +14,7 @@ class ChannelSamples {
  public:
   // Opens --data where it is given. Throws exit 2 and 3 for what does not fit the model, and exit 2 for a gate that the
   // data cannot answer.
-  ChannelSamples(const PruneOptions& options, const Graph& graph, at::Device device);
+  ChannelSamples(const PruneOptions& options, const Graph& graph, at::Device device, RunContext& context);
 
   // The sizes that the samples give the model's inputs; empty without samples.
   std::map<std::string, Shape> shapes() const;

@@ -21,8 +21,32 @@ at::Device device_named(const std::string& name) {
   return name.starts_with("cuda:") ? at::Device(name) : at::Device(at::kCUDA, 0);
 }
 
-DatasetPtr limited(DatasetPtr dataset, const DataOptions& options, int64_t seed) {
-  return options.limit > 0 ? limit(dataset, options.limit, static_cast<uint64_t>(seed)) : dataset;
+std::vector<NamedBinding> named_bindings(const DataOptions& options) {
+  std::vector<NamedBinding> named;
+  for (const std::string& text : options.inputs) {
+    auto [input, key] = split_binding(text);
+    named.push_back({std::move(input), std::move(key)});
+  }
+  return named;
+}
+
+Layout layout_of(const DataOptions& options) {
+  return options.layout == "nhwc" ? Layout::nhwc : options.layout == "nchw" ? Layout::nchw : Layout::unknown;
+}
+
+DatasetPtr open_part(const SampleUse& use, const std::string& path, const std::string& split, bool only_split) {
+  const DataOptions& options = use.options;
+  DataRequest request{options.data_kind, split, only_split, options.labels};
+  request.graph = &use.graph;
+  request.named = named_bindings(options);
+  for (const std::string& text : options.shapes) request.shapes.insert(parse_input_shape(text));
+  check_input_shapes(use.graph, request.shapes);
+  request.layout = layout_of(options);
+  request.resize = parse_image_size("--resize", options.resize, true);
+  request.crop = parse_image_size("--crop", options.crop, false);
+  request.warn = [&](const std::string& text) { use.context.warn(text); };
+  DatasetPtr dataset = open_data(path, request);
+  return options.limit > 0 ? limit(dataset, options.limit, static_cast<uint64_t>(use.seed)) : dataset;
 }
 
 }  // namespace
@@ -48,26 +72,26 @@ at::Device set_up_device(const ComputeOptions& options, RunContext& context) {
   return device;
 }
 
-DatasetPtr open_samples(const DataOptions& options, const std::string& path, const std::string& split, int64_t seed) {
-  return limited(open_data(path, {options.data_kind, split, false, options.labels}), options, seed);
+DatasetPtr open_samples(const SampleUse& use, const std::string& path, const std::string& split) {
+  return open_part(use, path, split, false);
 }
 
-DatasetPtr find_samples(const DataOptions& options, const std::string& path, const std::string& split, int64_t seed) {
+DatasetPtr find_samples(const SampleUse& use, const std::string& path, const std::string& split) {
   try {
-    return limited(open_data(path, {options.data_kind, split, true, options.labels}), options, seed);
+    return open_part(use, path, split, true);
   } catch (const Error& error) {
     if (error.code() == ExitCode::usage) return nullptr;
     throw;
   }
 }
 
+DatasetPtr open_validation(const SampleUse& use) {
+  const DataOptions& options = use.options;
+  return options.val.empty() ? find_samples(use, options.data, "test") : open_samples(use, options.val, "test");
+}
+
 Binding bind_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options) {
-  std::vector<NamedBinding> named;
-  for (const std::string& text : options.inputs) {
-    auto [input, key] = split_binding(text);
-    named.push_back({std::move(input), std::move(key)});
-  }
-  Binding binding = bind_inputs(graph, dataset, named);
+  Binding binding = bind_inputs(graph, dataset, named_bindings(options), layout_of(options));
   const auto& output = graph.value(graph.outputs.front().value).shape;
   if (dataset.labelled() && output && output->size() == 2 && output->back() > 0) check_labels(dataset, output->back());
   return binding;

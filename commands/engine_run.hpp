@@ -23,10 +23,20 @@ LoadedModel load_executable(const std::string& path);
 // absent.
 at::Device set_up_device(const ComputeOptions& options, RunContext& context);
 
+// What samples are opened for.
+struct SampleUse {
+  const DataOptions& options;
+  const Graph& graph;  // the model that takes them
+  RunContext& context;
+  int64_t seed = 0;
+};
+
 // Opens one split of a data set and applies --limit.
-DatasetPtr open_samples(const DataOptions& options, const std::string& path, const std::string& split, int64_t seed);
+DatasetPtr open_samples(const SampleUse& use, const std::string& path, const std::string& split);
 // The same, or null when the data has no such split.
-DatasetPtr find_samples(const DataOptions& options, const std::string& path, const std::string& split, int64_t seed);
+DatasetPtr find_samples(const SampleUse& use, const std::string& path, const std::string& split);
+// What results are measured on: --val, else the test part of --data; null when there is neither.
+DatasetPtr open_validation(const SampleUse& use);
 
 // Binds the model's inputs to the data as the options say, and checks labels against the first output's classes. Throws
 // (exit 3) when they do not fit, with both sides named.

@@ -50,7 +50,8 @@ class Evaluator {
       if (macs > 0) report.metrics["macs_ratio"] = static_cast<double>(cost.macs) / static_cast<double>(macs);
     }
     if (!options_.data.data.empty()) {
-      dataset_ = open_samples(options_.data, options_.data.data, options_.data.split, options_.compute.seed);
+      dataset_ = open_samples({options_.data, model_.graph, context_, options_.compute.seed}, options_.data.data,
+                              options_.data.split);
       check_gates();
       measure_samples();
     }

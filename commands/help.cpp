@@ -86,12 +86,10 @@ std::string command_help(const CLI::App& app, const Command& command) {
     if (option->nonpositional() && option->get_group() != group) {
       group = option->get_group();
       text += fmt::format("\n{}:\n", group);
-    } else if (!option->nonpositional() && text.ends_with("[options]\n")) {
-      text += "\n";
     }
     text += entry(names_of(*option), text_of(*option));
   }
-  return text + fmt::format("\nDefaults are in brackets.\n\nExample:\n  {}\n", command.example);
+  return text + fmt::format("\nDefaults are in brackets. Example:\n  {}\n", command.example);
 }
 
 }  // namespace pare

@@ -4,7 +4,9 @@
 
 #include "commands/option_kinds.hpp"
 #include "src/core/error.hpp"
+#include "src/data/image_frame.hpp"
 #include "src/data/kinds.hpp"
+#include "src/graph/input_shapes.hpp"
 
 namespace pare {
 
@@ -24,6 +26,10 @@ void add_data_options(CLI::App& app, DataOptions& options, DataUse use) {
     add_integer(app, "--holdout", at_least_zero, options.holdout, "split off N samples by seed to validate on");
   }
   add_integer(app, "--limit", at_least_zero, options.limit, "only the first N after a seeded shuffle; 0: all");
+  add_text(app, "--resize", "HxW", options.resize, "of images; one number: the shorter side");
+  add_text(app, "--crop", "HxW", options.crop, "middle of the resized images")->default_str("what the model takes");
+  add_choice(app, "--layout", {"auto", "nchw", "nhwc"}, options.layout, "of the images that the model takes");
+  add_texts(app, "--shape", "NAME=DIMS", options.shapes, "where the model leaves it open: in=1x3x224x224");
   add_real(app, "--scale", above_zero, options.scale, "input = (raw * scale - mean) / std")
       ->default_str("1/255 for uint8");
   add_reals(app, "--mean", any_number, options.mean, "one number, or one a channel")->default_str("0");
@@ -32,6 +38,9 @@ void add_data_options(CLI::App& app, DataOptions& options, DataUse use) {
 
 void check_data_options(const DataOptions& options) {
   for (const std::string& text : options.inputs) split_binding(text);
+  for (const std::string& text : options.shapes) parse_input_shape(text);
+  parse_image_size("--resize", options.resize, true);
+  parse_image_size("--crop", options.crop, false);
   if (!options.data.empty()) check_exists("--data", options.data, false);
   if (options.val.empty()) return;
   check_exists("--val", options.val, false);

@@ -173,7 +173,7 @@ BlockSet removable(const PruneOptions& options, const Graph& graph, const Residu
 
 ExitCode prune_blocks(const PruneOptions& options, LoadedModel loaded, at::Device device, RunContext& context) {
   const Graph graph = with_folded_sizes(loaded.graph);
-  const ChannelSamples samples(options, graph, device);
+  const ChannelSamples samples(options, graph, device, context);
   const Graph sized = with_sizes(graph, samples.shapes());
   const ResidualBlocks found = residual_blocks(graph, samples.shapes());
   const BlockSet selected = removable(options, graph, found);

@@ -119,7 +119,7 @@ Model masked_model(const Model& model, const Graph& original, const Graph& maske
 
 ExitCode prune_channels(const PruneOptions& options, LoadedModel loaded, at::Device device, RunContext& context) {
   const Graph graph = with_folded_sizes(loaded.graph);
-  const ChannelSamples samples(options, graph, device);
+  const ChannelSamples samples(options, graph, device, context);
   const Factor factor = options.structure == "head" ? Factor::heads : Factor::channels;
   const ChannelGroups groups = channel_groups(graph, factor, samples.shapes());
   const std::vector<bool> selected = prunable(options, graph, groups);

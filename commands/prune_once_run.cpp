@@ -14,13 +14,12 @@ namespace {
 
 // The samples that measure the result: --val, else the data's test part, else what is there. Null when there are no
 // labelled ones.
-DatasetPtr measured_samples(const PruneOptions& options) {
+DatasetPtr measured_samples(const PruneOptions& options, const Graph& graph, RunContext& context) {
   const DataOptions& data = options.data;
   if (data.data.empty()) return nullptr;
-  const int64_t seed = options.compute.seed;
-  DatasetPtr samples =
-      data.val.empty() ? find_samples(data, data.data, "test", seed) : open_samples(data, data.val, "test", seed);
-  if (samples == nullptr) samples = open_samples(data, data.data, data.split, seed);
+  const SampleUse use{data, graph, context, options.compute.seed};
+  DatasetPtr samples = open_validation(use);
+  if (samples == nullptr) samples = open_samples(use, data.data, data.split);
   if (samples->labelled()) return samples;
   refuse_gates(options.report.gates, {"accuracy", "accuracy_before", "accuracy_drop", "loss"}, samples->name(),
                "has no class labels");
@@ -72,13 +71,13 @@ ExitCode prune_once(const PruneOptions& options, const LoadedModel& loaded, cons
       loaded.graph, parameters, nullptr, config, [&](const std::string& name) { return weights.contains(name); },
       loaded.model.masked);
   check_target(options, pruner);
-  const DatasetPtr samples = measured_samples(options);
+  const DatasetPtr samples = measured_samples(options, loaded.graph, context);
   if (options.output.dry_run) {
     report_plan(options, loaded.model, pruner, 0, 0, {}, context);
     return ExitCode::ok;
   }
   if (config.method.source != ScoreSource::weights) {
-    const ScoreSamples scores(options, loaded.graph, parameters, device);
+    const ScoreSamples scores(options, loaded.graph, parameters, device, context);
     if (config.method.name == "sparsegpt") {
       scores.reconstruct(pruner);
     } else {

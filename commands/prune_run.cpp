@@ -33,7 +33,7 @@ ExitCode run_prune(const PruneOptions& options, RunContext& context) {
   const Metrics before = run.measure_before();
   const double initial = pruner.pruned_share();
   if (config.method.source == ScoreSource::activations) {
-    const ScoreSamples samples(options, graph, run.parameters(), device);
+    const ScoreSamples samples(options, graph, run.parameters(), device, context);
     if (config.method.name == "sparsegpt") samples.reconstruct(pruner);
     else samples.prepare(config.method, weights, false, pruner);
   }

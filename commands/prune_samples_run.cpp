@@ -40,11 +40,11 @@ float sign(RandomKey key, uint64_t counter) { return random_uniform(key, counter
 }  // namespace
 
 ScoreSamples::ScoreSamples(const PruneOptions& options, const Graph& graph, const Parameters& parameters,
-                           at::Device device)
+                           at::Device device, RunContext& context)
     : options_(options), graph_(graph), parameters_(parameters), device_(device), executor_(graph) {
   const DataOptions& data = options.data;
   const int64_t seed = options.compute.seed;
-  samples_ = open_samples(data, data.data, data.split, seed);
+  samples_ = open_samples({data, graph, context, seed}, data.data, data.split);
   if (data.holdout > 0) samples_ = split_holdout(samples_, data.holdout, static_cast<uint64_t>(seed)).train;
   samples_ = limit(samples_, options.score_samples, static_cast<uint64_t>(seed));
   loader_config_.batch = std::min(options.training.batch, samples_->size());

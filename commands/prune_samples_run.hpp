@@ -12,7 +12,8 @@ namespace pare {
 class ScoreSamples {
  public:
   // --score-samples of the samples, drawn by seed. Throws exit 2 and 3 for what does not fit the model.
-  ScoreSamples(const PruneOptions& options, const Graph& graph, const Parameters& parameters, at::Device device);
+  ScoreSamples(const PruneOptions& options, const Graph& graph, const Parameters& parameters, at::Device device,
+               RunContext& context);
 
   bool labelled() const { return samples_->labelled(); }
 

@@ -46,20 +46,20 @@ void check_bits(const std::vector<std::string>& rules, const Graph& graph, const
 bool has_fake_quant(const Graph& graph) { return std::any_of(graph.nodes.begin(), graph.nodes.end(), is_fake_quant); }
 
 // The samples that activations are first measured on: of the training samples, not of those that validate.
-DatasetPtr calibration_samples(const QatOptions& options) {
+DatasetPtr calibration_samples(const QatOptions& options, const Graph& graph, RunContext& context) {
   const DataOptions& data = options.data;
   const auto seed = static_cast<uint64_t>(options.compute.seed);
-  DatasetPtr samples = open_samples(data, data.data, data.split, options.compute.seed);
+  DatasetPtr samples = open_samples({data, graph, context, options.compute.seed}, data.data, data.split);
   if (data.holdout > 0) samples = split_holdout(samples, data.holdout, seed).train;
   return limit(samples, options.calibration_samples, seed);
 }
 
 std::map<ValueId, ActivationCodes> calibrate(const QatOptions& options, const Graph& graph,
-                                             const QuantPlacement& placement, const QatGrids& grids,
-                                             at::Device device) {
+                                             const QuantPlacement& placement, const QatGrids& grids, at::Device device,
+                                             RunContext& context) {
   if (grids.activation_bits == 0) return {};
   const c10::AutoGradMode no_grad(false);
-  const DatasetPtr samples = calibration_samples(options);
+  const DatasetPtr samples = calibration_samples(options, graph, context);
   LoaderConfig config;
   config.batch = std::min(options.training.batch, samples->size());
   config.preprocess = preprocess_of(options.data);
@@ -92,7 +92,7 @@ Graph simulated(const QatOptions& options, const LoadedModel& loaded, at::Device
   check_bits(options.bits, graph, placement);
   if (placement.layers.empty()) fail_input("{}: no layer can be quantized", options.model);
   const QatGrids grids = grids_of(options);
-  start_fake_quant(graph, placement, grids, calibrate(options, graph, placement, grids, device));
+  start_fake_quant(graph, placement, grids, calibrate(options, graph, placement, grids, device, context));
   return graph;
 }
 

@@ -23,7 +23,9 @@ double relative_noise(const std::vector<at::Tensor>& before, const std::vector<a
 
 ExitCode run_quantize_budget(const QuantizeOptions& options, RunContext& context) {
   const at::Device device = set_up_device(options.compute, context);
-  const auto samples = open_samples(options.data, options.data.data, options.data.split, options.compute.seed);
+  const LoadedModel loaded = load_executable(options.model);
+  const auto samples =
+      open_samples({options.data, loaded.graph, context, options.compute.seed}, options.data.data, options.data.split);
   const auto outputs_of = [&](const Graph& graph) {
     return evaluate_samples(graph, *samples, options.data, std::min(options.batch, samples->size()), device).outputs;
   };

@@ -50,7 +50,7 @@ class StaticRun {
     context_.report.model = model_json(loaded_.model, loaded_.graph);
     const Graph prepared = with_context(options_.model, [&] { return prepare_for_quantization(loaded_.graph); });
     const QuantPlacement placement = place(prepared);
-    const auto samples = open_samples(options_.data, options_.data.data, options_.data.split, options_.compute.seed);
+    const auto samples = open_samples(sample_use(options_.data), options_.data.data, options_.data.split);
     if (options_.output.dry_run) return plan(prepared, placement, *samples);
     Graph quantized = prepared;
     const auto codes = calibrate(prepared, placement, *samples);
@@ -126,11 +126,13 @@ class StaticRun {
     return {{"command", "quantize"}, {"settings", std::move(settings)}};
   }
 
+  SampleUse sample_use(const DataOptions& data) const { return {data, loaded_.graph, context_, options_.compute.seed}; }
+
   // The written file against the input, on the test samples where there are some, else on those of the calibration.
   void compare(const Graph& written, const Dataset& calibration) {
     DataOptions all = options_.data;
     all.limit = 0;
-    const DatasetPtr test = find_samples(all, all.data, "test", options_.compute.seed);
+    const DatasetPtr test = find_samples(sample_use(all), all.data, "test");
     const Dataset& samples = test != nullptr ? *test : calibration;
     const Evaluation before = evaluate_samples(loaded_.graph, samples, all, options_.batch, device_);
     const Evaluation after = evaluate_samples(written, samples, all, options_.batch, device_);

@@ -1,5 +1,7 @@
 #include "commands/run_context.hpp"
 
+#include <algorithm>
+
 #include <spdlog/spdlog.h>
 
 namespace pare {
@@ -9,6 +11,7 @@ void RunContext::print(std::string_view text) const {
 }
 
 void RunContext::warn(std::string message) {
+  if (std::find(report.warnings.begin(), report.warnings.end(), message) != report.warnings.end()) return;
   spdlog::warn(message);
   report.warnings.push_back(std::move(message));
 }

@@ -21,7 +21,7 @@ struct RunContext {
 
   // Writes the command's result for people; nothing with --quiet. An unwritable stream shows in the exit code (1).
   void print(std::string_view text) const;
-  // Adds to the report's warnings, and writes `pare: warning: ...` on stderr.
+  // Adds to the report's warnings, and writes `pare: warning: ...` on stderr; once for the same words.
   void warn(std::string message);
 };
 

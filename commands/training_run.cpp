@@ -19,9 +19,10 @@ TrainingRun::TrainingRun(const TrainingRequest& request, LoadedModel student, at
   const DataOptions& data = request.options.data;
   const int64_t seed = request.options.compute.seed;
   if (data.data.empty()) fail_usage("{}: training needs samples; give --data", request.command);
-  train_ = open_samples(data, data.data, data.split, seed);
+  const SampleUse use{data, student_.graph, context, seed};
+  train_ = open_samples(use, data.data, data.split);
   loader_config_.binding = bind_samples(student_.graph, *train_, data);
-  final_ = data.val.empty() ? find_samples(data, data.data, "test", seed) : open_samples(data, data.val, "test", seed);
+  final_ = open_validation(use);
   if (data.holdout > 0) {
     const HoldoutSplit split = split_holdout(train_, data.holdout, static_cast<uint64_t>(seed));
     train_ = split.train;

@@ -52,7 +52,8 @@ bool fits_other_layout(const Port& port, const Shape& sample) {
 
 class Binder {
  public:
-  Binder(const Graph& graph, const Dataset& dataset) : graph_(graph), dataset_(dataset), taken_(fields().size()) {
+  Binder(const Graph& graph, const Dataset& dataset, Layout layout)
+      : graph_(graph), dataset_(dataset), layout_(layout), taken_(fields().size()) {
     chosen_.resize(graph.inputs.size());
   }
 
@@ -71,6 +72,10 @@ class Binder {
       const bool can_be = is_float(bound.dtype) && !field.shared && (!bound.whole || field.shape[0] == 1);
       bound.preprocessed = can_be && !preprocessed;
       preprocessed = preprocessed || bound.preprocessed;
+      // What is not preprocessed is copied as it is; one channel is the same at both ends.
+      const bool turned = bound.order.stored_last != bound.order.input_last;
+      if (turned && !bound.preprocessed && field.shape[bound.order.stored_last ? 2 : 0] != 1)
+        fail_misfit(input, field, "channels are at the other end");
       binding.inputs.push_back(bound);
     }
     return binding;
@@ -148,12 +153,23 @@ class Binder {
       return bound;
     }
     if (port.dims.empty()) fail_misfit(input, data, "got one value a sample, expected a scalar for all");
-    if (const auto reason = misfit(port, data.shape, 1)) {
-      const bool other = fits_other_layout(port, data.shape);
-      fail_misfit(input, data, *reason + (other ? "; channels are at the other end" : ""));
+    bound.order = order_of(port, data);
+    if (const auto reason = misfit(port, input_shape(data.shape, bound.order), 1)) {
+      const bool other = layout_ == Layout::unknown && fits_other_layout(port, data.shape);
+      fail_misfit(input, data, *reason + (other ? "; channels are at the other end: give --layout" : ""));
     }
     if (port.dims[0].size > 0) require_batch(port.dims[0].size, input, batch);
     return bound;
+  }
+
+  // Data that does not tell its layout has the model's, unless it fits only in the other.
+  ChannelOrder order_of(const Port& port, const Field& data) const {
+    if (data.shape.size() != 3 || (layout_ == Layout::unknown && data.layout == Layout::unknown)) return {};
+    const Layout wanted = layout_ == Layout::unknown ? data.layout : layout_;
+    ChannelOrder order{wanted == Layout::nhwc, wanted == Layout::nhwc};
+    if (data.layout != Layout::unknown) order.stored_last = data.layout == Layout::nhwc;
+    else if (misfit(port, data.shape, 1)) order.stored_last = !order.input_last;
+    return order;
   }
 
   [[noreturn]] void fail_misfit(size_t input, const Field& data, const std::string& reason) const {
@@ -163,14 +179,15 @@ class Binder {
 
   const Graph& graph_;
   const Dataset& dataset_;
+  Layout layout_;
   std::vector<bool> taken_;                    // by field
   std::vector<std::optional<size_t>> chosen_;  // by input
 };
 
 }  // namespace
 
-Binding bind_inputs(const Graph& graph, const Dataset& dataset, const std::vector<NamedBinding>& named) {
-  return Binder(graph, dataset).bind(named);
+Binding bind_inputs(const Graph& graph, const Dataset& dataset, const std::vector<NamedBinding>& named, Layout layout) {
+  return Binder(graph, dataset, layout).bind(named);
 }
 
 }  // namespace pare

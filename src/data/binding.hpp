@@ -15,6 +15,7 @@ struct BoundInput {
   DType dtype = DType::float32;  // what the model takes; values that it does not have are an error
   bool preprocessed = true;      // scaled, normalised and augmented
   bool whole = false;            // a sample has the batch dimension already
+  ChannelOrder order = {};       // of images
 
   bool operator==(const BoundInput&) const = default;
 };
@@ -35,8 +36,10 @@ struct NamedBinding {
 // Binds every input of the graph: by `named`, else to the array of the same name (`input_N` is the N-th input's), else
 // the last input left to the last array left. The model's first float input is preprocessed. A model whose batch
 // dimension is fixed takes batches of that size, one with a state without batch dimension, or with samples that have it
-// already, batches of 1. Throws: exit 2 for a name of `named` that does not exist; exit 3 for an input without array
-// and for arrays that do not fit, with input, array and dimension named.
-Binding bind_inputs(const Graph& graph, const Dataset& dataset, const std::vector<NamedBinding>& named);
+// already, batches of 1. `layout` is where the model has the channels of images: samples that fit only with their
+// channels at the other end are turned, if they are preprocessed. Throws: exit 2 for a name of `named` that does not
+// exist; exit 3 for an input without array and for arrays that do not fit, with input, array and dimension named.
+Binding bind_inputs(const Graph& graph, const Dataset& dataset, const std::vector<NamedBinding>& named,
+                    Layout layout = Layout::unknown);
 
 }  // namespace pare

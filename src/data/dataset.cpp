@@ -25,6 +25,7 @@ class Subset final : public Dataset {
   const std::byte* stored_target(size_t target, int64_t index, std::vector<std::byte>& scratch) const override {
     return whole_->stored_target(target, at(index), scratch);
   }
+  bool decodes() const override { return whole_->decodes(); }
   bool labelled() const override { return whole_->labelled(); }
   int64_t label(int64_t index) const override { return whole_->label(at(index)); }
   int64_t class_count() const override { return whole_->class_count(); }
@@ -37,6 +38,11 @@ class Subset final : public Dataset {
 };
 
 }  // namespace
+
+Shape input_shape(const Shape& stored, ChannelOrder order) {
+  if (stored.size() != 3 || order.stored_last == order.input_last) return stored;
+  return order.input_last ? Shape{stored[1], stored[2], stored[0]} : Shape{stored[2], stored[0], stored[1]};
+}
 
 const std::vector<Field>& Dataset::targets() const {
   static const std::vector<Field> none;

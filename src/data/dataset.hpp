@@ -12,12 +12,27 @@
 
 namespace pare {
 
+// Where the channels of images are: before rows and columns, or after them. Of a model: N is the batch.
+enum class Layout { unknown, nchw, nhwc };
+
+// Where the channels of a sample are, and where the model wants them: first [C,H,W], or last [H,W,C].
+struct ChannelOrder {
+  bool stored_last = false;
+  bool input_last = false;
+
+  bool operator==(const ChannelOrder&) const = default;
+};
+
+// A sample's shape as the model takes it: [C,H,W] and [H,W,C] exchanged where the order says so.
+Shape input_shape(const Shape& stored, ChannelOrder order);
+
 // One array that every sample has.
 struct Field {
-  std::string name;                // how --input NAME=KEY calls it
-  DType dtype = DType::undefined;  // as it is stored
-  Shape shape;                     // of a sample, without the batch dimension: [C,H,W] for images, [F] for vectors
-  bool shared = false;             // one array for all samples: a sampling rate, an initial state
+  std::string name;                 // how --input NAME=KEY calls it
+  DType dtype = DType::undefined;   // as it is stored
+  Shape shape;                      // of a sample, without the batch dimension: [C,H,W] for images, [F] for vectors
+  bool shared = false;              // one array for all samples: a sampling rate, an initial state
+  Layout layout = Layout::unknown;  // of images, where the data tells
 };
 
 // Immutable; every function may be called from several threads at once. Sample indices are 0 .. size()-1.
@@ -43,6 +58,9 @@ class Dataset {
   virtual const std::vector<Field>& targets() const;
   // As stored(), of a target.
   virtual const std::byte* stored_target(size_t target, int64_t index, std::vector<std::byte>& scratch) const;
+
+  // Whether stored() works for each sample, as decoding does: loaders then use several threads.
+  virtual bool decodes() const { return false; }
 
   // Of the first field: all there is of data sets with one array.
   const Shape& sample_shape() const { return fields().front().shape; }

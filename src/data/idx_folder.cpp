@@ -55,7 +55,8 @@ class IdxDataset final : public Dataset {
     Shape shape(images_.shape.begin() + 1, images_.shape.end());
     if (shape.size() == 2) shape.insert(shape.begin(), 1);
     sample_elements_ = element_count(shape);
-    fields_.push_back({"images", images_.dtype, std::move(shape)});
+    const Layout layout = shape.size() == 3 ? Layout::nchw : Layout::unknown;
+    fields_.push_back({"images", images_.dtype, std::move(shape), false, layout});
     if (!labels_.empty()) class_count_ = *std::max_element(labels_.begin(), labels_.end()) + 1;
   }
 

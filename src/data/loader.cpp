@@ -9,6 +9,7 @@
 
 #include "src/core/error.hpp"
 #include "src/core/random.hpp"
+#include "src/core/threads.hpp"
 #include "src/data/values.hpp"
 
 namespace pare {
@@ -16,9 +17,9 @@ namespace {
 
 int64_t count_batches(const Dataset& dataset, const LoaderConfig& config) {
   if (config.batch < 1) fail_usage("--batch: no batch can be made (got {}, expected 1 or more)", config.batch);
-  if (config.prefetch < 1 || config.threads < 1)
-    fail_run("loader: cannot work (got prefetch {} and threads {}, expected 1 or more)", config.prefetch,
-             config.threads);
+  if (config.prefetch < 1 || config.threads < 0)
+    fail_run("loader: cannot work (got prefetch {}, expected 1 or more, and threads {}, expected 0 or more)",
+             config.prefetch, config.threads);
   if (!config.drop_last) return (dataset.size() + config.batch - 1) / config.batch;
   if (config.batch > dataset.size())
     fail_usage("--batch: is larger than the data set {} (got {}, expected 1 to {}); give a smaller number",
@@ -29,6 +30,28 @@ int64_t count_batches(const Dataset& dataset, const LoaderConfig& config) {
 LoaderConfig with_batch_of_binding(LoaderConfig config) {
   if (config.binding.batch > 0) config.batch = config.binding.batch;
   return config;
+}
+
+// Of the arrays that are new in each batch.
+int64_t batch_bytes(const Dataset& dataset, const LoaderConfig& config) {
+  int64_t bytes = 0;
+  for (const BoundInput& input : config.binding.inputs) {
+    const Field& field = dataset.fields()[input.field];
+    if (!field.shared) bytes += element_count(field.shape) * dtype_bits(input.dtype) / 8;
+  }
+  return bytes * std::min(config.batch, dataset.size());
+}
+
+// Batches that are in memory at once.
+size_t count_slots(const Dataset& dataset, const LoaderConfig& config) {
+  constexpr int64_t most_bytes = int64_t{512} << 20;
+  const int64_t fitting = most_bytes / std::max<int64_t>(1, batch_bytes(dataset, config));
+  return static_cast<size_t>(std::clamp<int64_t>(fitting, 2, std::max(2, config.prefetch + 1)));
+}
+
+int count_threads(const Dataset& dataset, const LoaderConfig& config) {
+  if (config.threads > 0) return config.threads;
+  return dataset.decodes() ? thread_count() : 1;
 }
 
 Shape with_first(int64_t size, Shape shape) {
@@ -69,17 +92,18 @@ Loader::Loader(const Dataset& dataset, const LoaderConfig& config)
       config_(with_batch_of_binding(config)),
       mixup_(checked_mixup(dataset, config_)),
       batches_per_epoch_(count_batches(dataset, config_)),
-      slots_(static_cast<size_t>(config.prefetch) + 1) {
+      slots_(count_slots(dataset, config_)) {
   for (const BoundInput& input : config_.binding.inputs) {
     writers_.emplace_back();
     if (!input.preprocessed) continue;
     const Shape& shape = dataset.fields()[input.field].shape;
     writers_.back().emplace(dataset, input.field, input.whole ? Shape(shape.begin() + 1, shape.end()) : shape,
-                            config.preprocess, config.augmentations, config.seed);
+                            config.preprocess, config.augmentations, config.seed, input.order);
   }
   for (Slot& slot : slots_) prepare_slot(slot);
   order_.resize(static_cast<size_t>(dataset.size()));
-  for (int i = 0; i < config.threads; ++i)
+  const int threads = count_threads(dataset, config_);
+  for (int i = 0; i < threads; ++i)
     threads_.emplace_back([this](const std::stop_token& stop) { prepare_batches(stop); });
 }
 
@@ -97,7 +121,8 @@ void Loader::prepare_slot(Slot& slot) const {
     const BoundInput& input = config_.binding.inputs[i];
     const Field& field = dataset_.fields()[input.field];
     const bool as_it_is = field.shared || input.whole;
-    BatchArray array = allocate(slot, input.dtype, as_it_is ? field.shape : with_first(largest, field.shape));
+    BatchArray array = allocate(slot, input.dtype,
+                                as_it_is ? field.shape : with_first(largest, input_shape(field.shape, input.order)));
     if (field.shared) write_input(i, 0, scratch, array.data);
     slot.batch.inputs.push_back(std::move(array));
   }

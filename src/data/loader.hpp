@@ -24,8 +24,8 @@ struct LoaderConfig {
   bool drop_last = false;  // true: a last batch that is not full is left out
   Preprocess preprocess;
   std::vector<Augmentation> augmentations;
-  int prefetch = 4;  // batches prepared ahead
-  int threads = 1;
+  int prefetch = 4;  // batches prepared ahead; fewer, down to one, where they would take more than 512 MB
+  int threads = 0;   // 0: one, or thread_count() where samples are decoded
   // From bind_inputs(); by default the first array is the only input, as float. Its batch size wins over `batch`, and
   // then the last batch is filled up with copies of its last sample.
   Binding binding;
@@ -61,8 +61,8 @@ struct Batch {
 // the consumer.
 class Loader {
  public:
-  // `dataset` must outlive the loader. Memory: (prefetch + 1) batches. Throws (exit 2) for a config that cannot be or
-  // does not fit the samples, and when drop_last leaves no batch.
+  // `dataset` must outlive the loader. Memory: a batch more than are prefetched. Throws (exit 2) for a config that
+  // cannot be or does not fit the samples, and when drop_last leaves no batch.
   Loader(const Dataset& dataset, const LoaderConfig& config);
   Loader(const Loader&) = delete;
   Loader& operator=(const Loader&) = delete;

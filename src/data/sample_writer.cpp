@@ -11,9 +11,7 @@
 namespace pare {
 namespace {
 
-Shape channels_first(const Shape& stored, bool stored_last) {
-  return stored_last && stored.size() == 3 ? Shape{stored[2], stored[0], stored[1]} : stored;
-}
+Shape channels_first(const Shape& stored, bool stored_last) { return input_shape(stored, {stored_last, false}); }
 
 template <class Stored, class Convert>
 void write_row(const Stored* row, int64_t stored_step, const AxisMap& map, int64_t width, Convert convert, float empty,

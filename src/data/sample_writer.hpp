@@ -10,12 +10,6 @@
 
 namespace pare {
 
-// Where the channels of an image are: first [C,H,W], or last [H,W,C].
-struct ChannelOrder {
-  bool stored_last = false;
-  bool input_last = false;
-};
-
 // Immutable; write() may be called from several threads at once, each with its own scratch.
 class SampleWriter {
  public:

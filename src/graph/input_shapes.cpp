@@ -9,7 +9,7 @@
 namespace pare {
 namespace {
 
-Port& input_named(Graph& graph, const std::string& name) {
+const Port& input_named(const Graph& graph, const std::string& name) {
   const auto found = std::find_if(graph.inputs.begin(), graph.inputs.end(),
                                   [&](const Port& port) { return graph.value(port.value).name == name; });
   if (found != graph.inputs.end()) return *found;
@@ -38,10 +38,9 @@ std::pair<std::string, Shape> parse_input_shape(const std::string& text) {
   return {text.substr(0, equals), std::move(shape)};
 }
 
-void set_input_shapes(Graph& graph, const InputShapes& shapes) {
-  if (shapes.empty()) return;
+void check_input_shapes(const Graph& graph, const InputShapes& shapes) {
   for (const auto& [name, shape] : shapes) {
-    Port& port = input_named(graph, name);
+    const Port& port = input_named(graph, name);
     bool fits = !port.ranked || port.dims.size() == shape.size();
     for (size_t i = 0; i < port.dims.size() && fits; ++i) fits = port.dims[i].size < 0 || port.dims[i].size == shape[i];
     if (!fits) {
@@ -51,6 +50,16 @@ void set_input_shapes(Graph& graph, const InputShapes& shapes) {
       fail_input("input '{}': the shape does not fit the model's (got {}, expected {})", name, shape_text(shape),
                  fmt::join(declared, "x"));
     }
+  }
+}
+
+void set_input_shapes(Graph& graph, const InputShapes& shapes) {
+  if (shapes.empty()) return;
+  check_input_shapes(graph, shapes);
+  for (Port& port : graph.inputs) {
+    const auto given = shapes.find(graph.value(port.value).name);
+    if (given == shapes.end()) continue;
+    const Shape& shape = given->second;
     port.ranked = true;
     port.dims.assign(shape.size(), {});
     for (size_t i = 0; i < shape.size(); ++i) port.dims[i].size = shape[i];

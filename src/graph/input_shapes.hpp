@@ -13,8 +13,11 @@ using InputShapes = std::map<std::string, Shape>;
 // "in=1x3x224x224" as name and sizes. Throws (exit 2) when the text has another form.
 std::pair<std::string, Shape> parse_input_shape(const std::string& text);
 
-// Sets the inputs' shapes, and forgets what the file declares of computed values' shapes. Throws exit 2 when a name is
-// no input of the graph, exit 3 when a shape contradicts the file's.
+// Throws exit 2 when a name is no input of the graph, exit 3 when a shape contradicts the file's.
+void check_input_shapes(const Graph& graph, const InputShapes& shapes);
+
+// Sets the inputs' shapes, and forgets what the file declares of computed values' shapes. Throws as
+// check_input_shapes() does.
 void set_input_shapes(Graph& graph, const InputShapes& shapes);
 
 }  // namespace pare

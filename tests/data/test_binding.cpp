@@ -151,5 +151,41 @@ TEST_CASE("binding: a value that the input cannot have names sample, array and v
       failure.mentions("data.npz: sample 1: 'ids' has a value that the model's input cannot have (got 1099511627776"));
 }
 
+TEST_CASE("binding: images are turned to the layout that is asked for") {
+  const Graph last = model({{"image", {-1, 4, 5, 3}}});
+  const Graph first = model({{"image", {-1, 3, 4, 5}}});
+  const DatasetPtr planes = data({array("pixels", DType::uint8, {2, 3, 4, 5})});
+  const DatasetPtr pixels = data({array("pixels", DType::uint8, {2, 4, 5, 3})});
+  const auto order = [](const Graph& graph, const DatasetPtr& dataset, Layout layout) {
+    return bind_inputs(graph, *dataset, {}, layout).inputs.at(0).order;
+  };
+  CHECK((order(last, planes, Layout::nhwc) == ChannelOrder{false, true}));
+  CHECK((order(last, pixels, Layout::nhwc) == ChannelOrder{true, true}));
+  CHECK((order(first, pixels, Layout::nchw) == ChannelOrder{true, false}));
+  CHECK((order(first, planes, Layout::nchw) == ChannelOrder{}));
+  // What is not preprocessed is copied as it is.
+  const Graph bytes = model({{"image", {-1, 4, 5, 3}, DType::uint8}});
+  CHECK(failure_of([&] { order(bytes, planes, Layout::nhwc); }).mentions("channels are at the other end"));
+}
+
+TEST_CASE("binding: turned images reach the batch") {
+  const auto planes = test::counting(3, {2, 2, 3}, 0);
+  const Graph last = model({{"image", {-1, 2, 3, 2}}});
+  LoaderConfig config;
+  config.preprocess.scale = 1.0;
+  config.binding = bind_inputs(last, *planes, {}, Layout::nhwc);
+  Loader loader(*planes, config);
+  loader.start(0);
+  const Batch* batch = loader.next();
+  REQUIRE(batch != nullptr);
+  CHECK(batch->inputs[0].shape == Shape{3, 2, 3, 2});
+  const auto values = batch->inputs[0].as<float>();
+  for (int64_t sample = 0; sample < 3; ++sample)
+    for (int64_t pixel = 0; pixel < 6; ++pixel)
+      for (int64_t channel = 0; channel < 2; ++channel)
+        CHECK((values[static_cast<size_t>(sample * 12 + pixel * 2 + channel)] ==
+               planes->value(sample, channel * 6 + pixel)));
+}
+
 }  // namespace
 }  // namespace pare
