@@ -44,3 +44,19 @@ build() {
   fi
   (cd -- "$root" && cmake --build --preset "$preset" --target "$@" "${quiet[@]}") >&2
 }
+
+# for_each SEEDS FUNCTION ROW...: runs FUNCTION ROW SEED for every row and every seed 1..SEEDS, as many at once as there are cores; a row's spaces
+# separate arguments. Dies when a run failed, after the others.
+for_each() {
+  local seeds=$1 function=$2 row seed failed=0 arguments
+  shift 2
+  for row in "$@"; do
+    read -r -a arguments <<<"$row"
+    for ((seed = 1; seed <= seeds; seed++)); do
+      while (($(jobs -rp | wc -l) >= $(nproc))); do wait -n || failed=1; done
+      "$function" "${arguments[@]}" "$seed" &
+    done
+  done
+  while (($(jobs -p | wc -l) > 0)); do wait -n || failed=1; done
+  ((failed == 0)) || die "a run failed"
+}

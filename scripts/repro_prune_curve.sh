@@ -44,15 +44,7 @@ run() {
   mv -- "$run.part.json" "$run.evaluated.json"
 }
 
-failed=0
-for sparsity in "${sparsities[@]}"; do
-  for ((seed = 1; seed <= seeds; seed++)); do
-    while (($(jobs -rp | wc -l) >= $(nproc))); do wait -n || failed=1; done
-    run "$sparsity" "$seed" &
-  done
-done
-while (($(jobs -p | wc -l) > 0)); do wait -n || failed=1; done
-((failed == 0)) || die "a run failed"
+for_each "$seeds" run "${sparsities[@]}"
 
 python3 - "$out" "$seeds" "${sparsities[@]}" <<'PYTHON'
 import json, statistics, sys

@@ -76,29 +76,10 @@ pruned() {
   mv -- "$run.part.json" "$run.json"
 }
 
-failed=0
-# Runs a function for every given line of arguments, as many at once as there are cores.
-for_each() {
-  local function=$1 line
-  while read -r -a line; do
-    while (($(jobs -rp | wc -l) >= $(nproc))); do wait -n || failed=1; done
-    "$function" "${line[@]}" &
-  done
-  while (($(jobs -p | wc -l) > 0)); do wait -n || failed=1; done
-  ((failed == 0)) || die "a run failed"
-}
-
-networks() {
-  local model seed
-  for model in $(printf '%s\n' "${rows[@]%:*}" | sort -u); do
-    for ((seed = 1; seed <= seeds; seed++)); do echo "$model $seed"; done
-  done
-}
-for_each dense < <(networks)
-for_each reference < <(networks)
-for_each pruned < <(for row in "${rows[@]}"; do
-  for ((seed = 1; seed <= seeds; seed++)); do echo "${row%:*} ${row#*:} $seed"; done
-done)
+mapfile -t networks < <(printf '%s\n' "${rows[@]%:*}" | sort -u)
+for_each "$seeds" dense "${networks[@]}"
+for_each "$seeds" reference "${networks[@]}"
+for_each "$seeds" pruned "${rows[@]//:/ }"
 
 python3 - "$out" "$seeds" "${rows[@]}" <<'PYTHON'
 import json, statistics, sys

@@ -63,16 +63,7 @@ run() {
   mv -- "$run.part.json" "$run.json"
 }
 
-failed=0
-for row in "${rows[@]}"; do
-  IFS=: read -r model weights activations <<<"$row"
-  for ((seed = 1; seed <= seeds; seed++)); do
-    while (($(jobs -rp | wc -l) >= $(nproc))); do wait -n || failed=1; done
-    run "$model" "$weights" "$activations" "$seed" &
-  done
-done
-while (($(jobs -p | wc -l) > 0)); do wait -n || failed=1; done
-((failed == 0)) || die "a run failed"
+for_each "$seeds" run "${rows[@]//:/ }"
 
 python3 - "$out" "$seeds" "${rows[@]}" <<'PYTHON'
 import json, statistics, sys
