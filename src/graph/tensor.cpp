@@ -54,6 +54,13 @@ int64_t nonzero_of(const Tensor& tensor) {
   return count;
 }
 
+int64_t nonzero_nibbles(const Tensor& tensor) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < tensor.elements(); ++i)
+    count += (std::to_integer<int>(tensor.data.data()[i / 2]) >> (i % 2 * 4) & 0xF) != 0;
+  return count;
+}
+
 int64_t nonzero_of_half(const Tensor& tensor) {
   int64_t count = 0;
   const std::byte* bytes = tensor.data.data();
@@ -168,6 +175,9 @@ int64_t count_nonzero(const Tensor& tensor) {
     case DType::uint8:
     case DType::boolean:
       return nonzero_of<int8_t>(tensor);
+    case DType::int4:
+    case DType::uint4:
+      return nonzero_nibbles(tensor);
     default:
       return tensor.elements();
   }

@@ -84,8 +84,8 @@ struct Tensor {
 std::vector<int64_t> to_int64(const Tensor& tensor);
 std::vector<double> to_double(const Tensor& tensor);
 
-// How many elements differ from zero (float: -0 counts as zero). Sub-byte and string types, and a tensor without its
-// data: all count as nonzero.
+// How many elements differ from zero (float: -0 counts as zero). Float types of less than two bytes, strings and a
+// tensor without its data: all count as nonzero.
 int64_t count_nonzero(const Tensor& tensor);
 
 }  // namespace pare
