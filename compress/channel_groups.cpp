@@ -104,17 +104,27 @@ class GroupBuilder {
   void collect() {
     result_.group_of.assign(result_.units.size(), -1);
     std::unordered_map<uint64_t, int32_t> by_signature;
+    // Neighbours mostly share their group.
+    int32_t last = -1;
+    uint64_t last_signature = 0;
     for (const Axis& span : spans_) {
       for (const Unit label : result_.units.labels(span)) {
         const auto unit = static_cast<size_t>(result_.units.find(label));
         if (unit == frozen_unit || result_.group_of[unit] >= 0) continue;
-        const auto next = static_cast<int32_t>(result_.groups.size());
-        const auto [found, added] = by_signature.try_emplace(signature_[unit], next);
-        if (added) result_.groups.emplace_back();
-        ChannelGroup& group = result_.groups[static_cast<size_t>(found->second)];
+        if (last < 0 || signature_[unit] != last_signature) {
+          const auto next = static_cast<int32_t>(result_.groups.size());
+          const auto [found, added] = by_signature.try_emplace(signature_[unit], next);
+          if (added) {
+            result_.groups.emplace_back();
+            result_.groups.back().units.reserve(static_cast<size_t>(span.size));
+          }
+          last = found->second;
+          last_signature = signature_[unit];
+        }
+        ChannelGroup& group = result_.groups[static_cast<size_t>(last)];
         group.units.push_back(static_cast<Unit>(unit));
         group.heads = group.heads || result_.units.is_head(static_cast<Unit>(unit));
-        result_.group_of[unit] = found->second;
+        result_.group_of[unit] = last;
       }
     }
     for (const Use& use : uses_)

@@ -59,7 +59,7 @@ Graph graph_of(size_t nodes, bool attention) {
 
 double milliseconds(const Graph& graph, size_t& groups) {
   double best = 1e9;
-  for (int repeat = 0; repeat < 3; ++repeat) {
+  for (int repeat = 0; repeat < 5; ++repeat) {
     const auto start = std::chrono::steady_clock::now();
     groups = channel_groups(graph, Factor::channels).groups.size();
     const std::chrono::duration<double, std::milli> spent = std::chrono::steady_clock::now() - start;
