@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include <ATen/ops/isfinite.h>
+
 #include "commands/block_summary.hpp"
 #include "commands/channel_samples_run.hpp"
 #include "commands/latency_run.hpp"
@@ -22,7 +24,15 @@ using BlockSet = std::vector<bool>;  // by block: true where it is removed
 class BlockScorer {
  public:
   BlockScorer(const ChannelSamples& samples, const Graph& graph, const Graph& sized, at::Device device)
-      : batches_(samples.score_inputs(sized)), device_(device), reference_(outputs_of(graph)) {}
+      : batches_(samples.score_inputs(sized)), device_(device), reference_(outputs_of(graph)) {
+    for (const auto& outputs : reference_)
+      for (size_t i = 0; i < outputs.size(); ++i)
+        if (outputs[i].is_floating_point() && !at::isfinite(outputs[i]).all().item<bool>())
+          fail_input(
+              "prune: output '{}' holds inf or NaN on the samples, so nothing says which blocks matter; check data and "
+              "weights",
+              graph.value(graph.outputs[i].value).name);
+  }
 
   // |difference| / |reference|, each the 2-norm of an output over all samples; the mean over the outputs. Infinite when
   // an output is not finite or changes its shape.

@@ -91,6 +91,13 @@ std::vector<bool> prunable(const PruneOptions& options, const Graph& graph, cons
     if (options.structure == "head" && !groups.groups[g].heads) selected[g] = false;
     any = any || (selected[g] && legal_widths(groups.groups[g], limits).size() > 1);
   }
+  if (!any && groups.groups.empty())
+    fail_input("prune: no {} can be removed: the model has no group of more than one, and {} nodes keep theirs{}",
+               options.structure, groups.barriers.size(),
+               groups.barriers.empty()
+                   ? ""
+                   : fmt::format(" ({} '{}': {}); `pare inspect --groups` names them", groups.barriers[0].op,
+                                 groups.barriers[0].node, groups.barriers[0].reason));
   if (!any)
     fail_input(
         "prune: no {} can be removed: {} groups are narrower than --round-to and --min-keep allow or not selected, and "

@@ -19,7 +19,11 @@ GradientScores::GradientScores(const Parameters& parameters, std::string method)
 void GradientScores::add(double average) {
   const c10::AutoGradMode no_grad(false);
   for (const Parameter& parameter : parameters_.all())
-    if (parameter.tensor.grad().defined() && !at::isfinite(parameter.tensor.grad()).all().item<bool>()) return;
+    if (parameter.tensor.grad().defined() && !at::isfinite(parameter.tensor.grad()).all().item<bool>()) {
+      ++left_out_;
+      return;
+    }
+  ++added_;
   for (const Parameter& parameter : parameters_.all()) {
     const auto sum = sums_.find(parameter.value);
     if (sum == sums_.end() || !parameter.tensor.grad().defined()) continue;
@@ -40,6 +44,12 @@ std::map<std::string, at::Tensor> GradientScores::state() const {
 std::optional<std::vector<double>> GradientScores::elements(ValueId value) const {
   const auto found = sums_.find(value);
   if (found == sums_.end()) return std::nullopt;
+  // Scores may come from a checkpoint.
+  if (added_ == 0 && left_out_ > 0 && found->second.eq(0).all().item<bool>())
+    fail_run(
+        "prune: the gradients of all {} batches held inf or NaN, so nothing says which channels matter; check data and "
+        "weights, or use --importance magnitude",
+        left_out_);
   const at::Tensor host = found->second.to(at::kCPU, at::kDouble).contiguous();
   const double* data = host.const_data_ptr<double>();
   return std::vector<double>(data, data + host.numel());

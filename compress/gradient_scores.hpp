@@ -17,13 +17,16 @@ class GradientScores {
   void add(double average = 1);
   // The scores by name, for checkpoints; contents may be replaced in place.
   std::map<std::string, at::Tensor> state() const;
-  // The sums of a constant's elements, row-major; no value where nothing was trained.
+  // The scores of a constant's elements, row-major; no value where nothing was trained. Throws (exit 1) when there were
+  // batches and all were left out.
   std::optional<std::vector<double>> elements(ValueId value) const;
 
  private:
   const Parameters& parameters_;
   std::string method_;
   std::map<ValueId, at::Tensor> sums_;
+  int64_t added_ = 0;  // batches
+  int64_t left_out_ = 0;
 };
 
 // A loss that tells channels apart without labels: the mean over outputs of their values, divided by their size, times

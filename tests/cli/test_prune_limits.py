@@ -1,0 +1,136 @@
+"""What pruning does with models and data at the edge of what can be pruned: each case has its exit code, and one line that says why."""
+import json
+import os
+import pathlib
+import subprocess
+import tempfile
+import unittest
+
+import numpy
+import onnx
+import onnxruntime
+from onnx import TensorProto, helper, numpy_helper
+
+PARE = os.environ["PARE"]
+CHANNELS = ["--structure", "channel", "--round-to", "1", "--min-keep", "1"]
+
+
+def weights(seed=0, **shapes):
+    random = numpy.random.default_rng(seed)
+    return {name: random.standard_normal(shape).astype(numpy.float32) for name, shape in shapes.items()}
+
+
+def conv(x, weight, y):
+    return helper.make_node("Conv", [x, weight], [y], name=f"{y}.conv", pads=[1, 1, 1, 1])
+
+
+def relu(x, y):
+    return helper.make_node("Relu", [x], [y], name=f"{y}.relu")
+
+
+def classifier(x):
+    return [helper.make_node("GlobalAveragePool", [x], ["pooled"], name="pool"), helper.make_node("Flatten", ["pooled"], ["flat"], name="flatten"),
+            helper.make_node("Gemm", ["flat", "dense"], ["y"], name="fc", transB=1)]
+
+
+class PruneLimits(unittest.TestCase):
+    def setUp(self):
+        temporary = tempfile.TemporaryDirectory()
+        self.addCleanup(temporary.cleanup)
+        self.folder = pathlib.Path(temporary.name)
+        self.out = self.folder / "small.onnx"
+
+    def save(self, nodes, tensors, returned=()):
+        graph = helper.make_graph(
+            nodes, "limits", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 8, 8])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 10]),
+             *(helper.make_tensor_value_info(name, TensorProto.FLOAT, tensors[name].shape) for name in returned)],
+            [numpy_helper.from_array(array, name) for name, array in tensors.items()])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), self.folder / "model.onnx")
+
+    def prune(self, *options, code=0, untrained=True):
+        self.out.unlink(missing_ok=True)
+        command = [PARE, "prune", self.folder / "model.onnx", "-o", self.out, "--force", "--report", self.folder / "report.json", *options]
+        if untrained:
+            command += ["--epochs", "0"]
+        done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=120, check=False)
+        self.assertEqual(done.returncode, code, done.stderr)
+        if code not in (0, 5):
+            self.assertEqual(done.stderr.count("\n"), 1, done.stderr)
+            self.assertFalse(self.out.exists())
+        return done.stderr
+
+    def run_model(self, path):
+        x = numpy.random.default_rng(9).standard_normal((2, 1, 8, 8)).astype(numpy.float32)
+        return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, {"x": x})
+
+    def test_a_layer_of_one_channel_keeps_it(self):
+        self.save([conv("x", "a", "c"), relu("c", "r"), *classifier("r")], weights(a=(1, 1, 3, 3), dense=(10, 1)))
+        self.assertIn("no channel can be removed", self.prune(*CHANNELS, "--importance", "magnitude", "--sparsity", "0.5", code=3))
+        # Beside a wider one: that one alone becomes narrower, and the target for both is out of reach.
+        self.save([conv("x", "a", "c"), relu("c", "r"), conv("r", "b", "d"), relu("d", "s"), *classifier("s")],
+                  weights(a=(1, 1, 3, 3), b=(4, 1, 3, 3), dense=(10, 4)))
+        self.prune(*CHANNELS, "--importance", "magnitude", "--keep-params", "0.01", code=5)
+        shapes = {tensor.name: list(tensor.dims) for tensor in onnx.load(self.out).graph.initializer}
+        self.assertEqual((shapes["a"], shapes["b"]), ([1, 1, 3, 3], [1, 1, 3, 3]))
+
+    def test_layers_that_share_a_weight_lose_the_same_channels(self):
+        self.save([conv("x", "stem", "c0"), relu("c0", "r0"), conv("r0", "shared", "c1"), relu("c1", "r1"), conv("r1", "shared", "c2"), relu("c2", "r2"),
+                   *classifier("r2")], weights(stem=(8, 1, 3, 3), shared=(8, 8, 3, 3), dense=(10, 8)))
+        options = [*CHANNELS, "--importance", "magnitude", "--sparsity", "0.5"]
+        self.prune(*options)
+        shapes = {tensor.name: list(tensor.dims) for tensor in onnx.load(self.out).graph.initializer}
+        self.assertEqual(shapes, {"stem": [4, 1, 3, 3], "shared": [4, 4, 3, 3], "dense": [10, 4]})
+        small = self.run_model(self.out)[0]
+        self.prune(*options, "--mask-only")
+        masked = self.run_model(self.out)[0]
+        numpy.testing.assert_allclose(small, masked, rtol=0, atol=1e-5 * float(numpy.abs(masked).max()))
+
+    def test_a_weight_that_is_an_output_keeps_its_shape(self):
+        nodes = [conv("x", "a", "c0"), relu("c0", "r0"), conv("r0", "b", "c1"), relu("c1", "r1"), conv("r1", "c", "c2"), relu("c2", "r2"), *classifier("r2")]
+        tensors = weights(a=(8, 1, 3, 3), b=(8, 8, 3, 3), c=(8, 8, 3, 3), dense=(10, 8))
+        self.save(nodes, tensors, returned=["b"])
+        self.prune(*CHANNELS, "--importance", "magnitude", "--keep-params", "0.7")
+        y, kept = self.run_model(self.out)
+        self.assertEqual(y.shape, (2, 10))
+        numpy.testing.assert_array_equal(kept, tensors["b"])
+        self.save(nodes[:4] + classifier("r1"), {name: tensors[name] for name in ("a", "b", "dense")}, returned=["b"])
+        self.assertIn("keep theirs", self.prune(*CHANNELS, "--importance", "magnitude", "--sparsity", "0.5", code=3))
+        # A block goes, the weight of it that is an output stays.
+        self.save([conv("x", "a", "c0"), conv("c0", "b", "c1"), helper.make_node("Add", ["c0", "c1"], ["sum"], name="sum"), *classifier("sum")],
+                  {name: tensors[name] for name in ("a", "b", "dense")}, returned=["b"])
+        self.prune("--structure", "residual", "--sparsity", "1e-3")
+        y, kept = self.run_model(self.out)
+        numpy.testing.assert_array_equal(kept, tensors["b"])
+        self.assertEqual([node.op_type for node in onnx.load(self.out).graph.node], ["Conv", "GlobalAveragePool", "Flatten", "Gemm"])
+
+    def test_weights_that_are_not_numbers_are_refused(self):
+        tensors = weights(a=(8, 1, 3, 3), b=(8, 8, 3, 3), dense=(10, 8))
+        tensors["b"][1, 2, 0, 0] = numpy.inf
+        self.save([conv("x", "a", "c0"), conv("c0", "b", "c1"), helper.make_node("Add", ["c0", "c1"], ["sum"], name="sum"), *classifier("sum")], tensors)
+        self.assertIn("output 'y' holds inf or NaN", self.prune("--structure", "residual", "--sparsity", "0.5", code=3))
+        self.assertIn("'b'", self.prune(*CHANNELS, "--importance", "magnitude", "--sparsity", "0.5", code=3))
+        self.assertIn("'b'", self.prune("--sparsity", "0.5", "--mask-only", "--importance", "magnitude", code=3))
+
+    def test_gradients_that_are_not_numbers_are_an_error(self):
+        self.save([conv("x", "a", "c"), relu("c", "r"), *classifier("r")], weights(a=(8, 1, 3, 3), dense=(10, 8)))
+        # Finite images, whose gradients are not.
+        numpy.savez(self.folder / "huge.npz", x=numpy.full((16, 1, 8, 8), 3e38, numpy.float32), labels=numpy.arange(16) % 10)
+        options = [*CHANNELS, "--sparsity", "0.5", "--data", self.folder / "huge.npz", "--labels", "labels", "--batch", "8"]
+        self.assertIn("gradients of all 2 batches held inf or NaN", self.prune(*options, code=1))
+        self.assertIn("held inf or NaN", self.prune(*options, "--steps", "4", "--schedule", "iterative:2", "--teacher", "none", code=1, untrained=False))
+
+    def test_sums_that_n_m_does_not_divide_are_named(self):
+        self.save([conv("x", "a", "c"), relu("c", "r"), *classifier("r")], weights(a=(8, 1, 3, 3), dense=(10, 8)))
+        self.assertIn("weight 'a': its sums of 9 do not divide by 4", self.prune("--structure", "2:4", "--mask-only", "--importance", "magnitude"))
+        for kernel in numpy_helper.to_array(next(t for t in onnx.load(self.out).graph.initializer if t.name == "a")).reshape(8, 9):
+            self.assertEqual([int(numpy.count_nonzero(kernel[i:i + 4])) for i in (0, 4, 8)], [2, 2, 1])
+
+    def test_the_plan_of_a_target_out_of_reach_says_so(self):
+        self.save([conv("x", "a", "c"), relu("c", "r"), *classifier("r")], weights(a=(8, 1, 3, 3), dense=(10, 8)))
+        self.prune(*CHANNELS, "--importance", "magnitude", "--keep-macs", "0.01", "--dry-run")
+        self.assertFalse(json.loads((self.folder / "report.json").read_text())["plan"]["reached"])
+
+
+if __name__ == "__main__":
+    unittest.main()
