@@ -74,7 +74,13 @@ std::vector<std::vector<at::Tensor>> ChannelSamples::score_inputs(const Graph& s
   std::vector<std::vector<at::Tensor>> batches;
   const auto seed = static_cast<uint64_t>(options_.compute.seed);
   if (samples_ == nullptr) {
-    for (uint64_t draw = 0; draw < random_draws; ++draw) batches.push_back(random_inputs(sized, seed + draw));
+    for (uint64_t draw = 0; draw < random_draws; ++draw) {
+      std::vector<at::Tensor> inputs = random_inputs(sized, seed + draw);
+      // Integers are 0 or 1: (1 - mask) times the lowest float is no number for others.
+      for (at::Tensor& input : inputs)
+        if (!input.is_floating_point() && input.scalar_type() != at::kBool) input = input.clamp_max(1);
+      batches.push_back(std::move(inputs));
+    }
     return batches;
   }
   const DatasetPtr samples = limit(samples_, std::min(options_.score_samples, samples_->size()), seed);
