@@ -191,7 +191,17 @@ ExitCode prune_blocks(const PruneOptions& options, LoadedModel loaded, at::Devic
   if (options.channels.keep_latency > 0) meter.emplace(loaded, samples.inputs(sized), options.compute.threads, device);
   const BlockTarget target = target_of(options, graph, found.blocks, selected, samples, meter ? &*meter : nullptr);
   const BlockScorer scorer(samples, graph, sized, device);
-  const Removal removal = remove_greedily(graph, found.blocks, selected, scorer, target);
+  Removal removal;
+  if (const Json kept = kept_choice(options, "removed", found.blocks.size()); kept.is_object()) {
+    removal.removed = kept.at("removed").get<BlockSet>();
+    // Infinity is null there.
+    for (const Json& score : kept.at("scores"))
+      removal.scores.push_back(score.is_null() ? std::numeric_limits<double>::infinity() : score.get<double>());
+    removal.reached = kept.at("reached").get<bool>();
+  } else {
+    removal = remove_greedily(graph, found.blocks, selected, scorer, target);
+    keep_choice(options, {{"removed", removal.removed}, {"scores", removal.scores}, {"reached", removal.reached}});
+  }
   const Graph shrunk = without_blocks(graph, found.blocks, removal.removed);
   const Graph after = with_sizes(shrunk, samples.shapes());
   context.report.plan = {{"blocks", blocks_json(sized, found.blocks, removal.removed, removal.scores)},

@@ -70,7 +70,6 @@ Choice choose(const PruneOptions& options, const ChannelGroups& groups, const Gr
     choice.widths = widths.widths;
     choice.reached = widths.reached;
   }
-  choice.removed = removed_units(groups, scores, choice.widths);
   return choice;
 }
 
@@ -138,9 +137,18 @@ ExitCode prune_channels(const PruneOptions& options, LoadedModel loaded, at::Dev
   std::optional<LatencyMeter> meter;
   if (options.channels.keep_latency > 0)
     meter.emplace(loaded, samples.inputs(groups.sized), options.compute.threads, device);
-  const Choice choice = choose(options, groups, scores, selected, [&](const Widths& widths) {
-    return meter->share(shrink(graph, groups, removed_units(groups, scores, widths)));
-  });
+  Choice choice;
+  if (const Json kept = kept_choice(options, "widths", groups.groups.size()); kept.is_object()) {
+    choice.widths = kept.at("widths").get<Widths>();
+    choice.reached = kept.at("reached").get<bool>();
+    choice.measured = kept.at("measured");
+  } else {
+    choice = choose(options, groups, scores, selected, [&](const Widths& widths) {
+      return meter->share(shrink(graph, groups, removed_units(groups, scores, widths)));
+    });
+    keep_choice(options, {{"widths", choice.widths}, {"reached", choice.reached}, {"measured", choice.measured}});
+  }
+  choice.removed = removed_units(groups, scores, choice.widths);
   const Graph shrunk = shrink(graph, groups, choice.removed);
   context.report.plan = {{"widths", widths_json(graph, groups, choice.widths)},
                          {"macs_before", graph_cost(groups.sized).macs},

@@ -1,8 +1,11 @@
 #include "commands/shrunk_result_run.hpp"
 
+#include <filesystem>
+
 #include "commands/model_summary.hpp"
 #include "commands/training_run.hpp"
 #include "src/core/error.hpp"
+#include "src/core/files.hpp"
 #include "src/core/table.hpp"
 #include "src/graph/cost.hpp"
 
@@ -122,6 +125,36 @@ ExitCode finish_shrunk(const PruneOptions& options, const LoadedModel& loaded, c
   }
   report_shrunk(result, context);
   return ExitCode::ok;
+}
+
+namespace {
+
+// Choices by cost are the same every time; without training nothing goes on.
+bool keeps_choice(const PruneOptions& options) {
+  return options.channels.keep_latency > 0 && options.trains() && !options.output.dry_run;
+}
+
+}  // namespace
+
+Json kept_choice(const PruneOptions& options, const char* list, size_t entries) {
+  const std::string folder = run_dir_of(options.resume, options.output.out);
+  const std::string path = folder + "/choice.json";
+  const bool goes_on = keeps_choice(options) && !options.resume.no_resume &&
+                       std::filesystem::exists(folder + "/checkpoint.h5") && std::filesystem::exists(path);
+  if (!goes_on) return nullptr;
+  Json choice = Json::parse(read_file(path), nullptr, false);
+  if (!choice.is_object() || !choice.contains(list) || choice[list].size() != entries)
+    fail_input("{}: is damaged or of another model; start anew with --no-resume", path);
+  return choice;
+}
+
+void keep_choice(const PruneOptions& options, const Json& choice) {
+  if (!keeps_choice(options)) return;
+  const std::string folder = run_dir_of(options.resume, options.output.out);
+  std::filesystem::create_directories(folder);
+  AtomicFile file(folder + "/choice.json");
+  file.write(choice.dump());
+  file.commit();
 }
 
 bool verify_latency(const PruneOptions& options, const LatencyMeter& meter, RunContext& context) {

@@ -35,6 +35,12 @@ void report_shrunk(const ShrunkResult& result, RunContext& context);
 ExitCode finish_shrunk(const PruneOptions& options, const LoadedModel& loaded, const ShrunkResult& result,
                        const ChannelSamples& samples, at::Device device, RunContext& context);
 
+// What a run that goes on from a checkpoint had chosen by measuring: it would measure something else now. Null when
+// there is none. Throws (exit 3) when it is damaged, or its list `list` does not have that many entries.
+Json kept_choice(const PruneOptions& options, const char* list, size_t entries);
+// Puts a choice into the run folder, until the run is done.
+void keep_choice(const PruneOptions& options, const Json& choice);
+
 // Measures the first written file against the original, and puts that into the report: plan.latency, metrics.speedup.
 // Returns whether it takes at most --keep-latency of the original's time. A masked model is not faster, and not
 // measured.

@@ -63,6 +63,7 @@ void TrainingRun::report_quality(const Evaluation& evaluation, const Metrics* be
 void TrainingRun::finish() {
   std::error_code ignored;
   std::filesystem::remove(run_dir_ + "/checkpoint.h5", ignored);
+  std::filesystem::remove(run_dir_ + "/choice.json", ignored);
   // What a killed run was writing.
   for (const auto& entry : std::filesystem::directory_iterator(run_dir_, ignored))
     if (entry.path().filename().string().starts_with("checkpoint.h5.tmp-")) std::filesystem::remove(entry, ignored);

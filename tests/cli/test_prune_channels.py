@@ -159,24 +159,54 @@ class PruneChannels(unittest.TestCase):
             self.assertEqual((shares, shares[-1]), (sorted(shares), 0.5))
             onnxruntime.InferenceSession(str(self.out), providers=["CPUExecutionProvider"])
 
-    def test_a_run_that_was_killed_gives_the_same_bytes(self):
-        options = ["--schedule", "iterative:3", "--group-penalty", "20", "--importance", "taylor", "--checkpoint-every", "2"]
-        whole = self.folder / "whole.onnx"
-        subprocess.run(self.rounds(*options, out=whole, run=self.folder / "whole.run"), capture_output=True, timeout=120, check=True)
-        command = self.rounds(*options)
+    def killed(self, command):
+        """Runs until there is a checkpoint, kills, and runs the same command again."""
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         checkpoint = self.folder / "run" / "checkpoint.h5"
-        for _ in range(6000):
+        for _ in range(15000):
             if checkpoint.exists() or process.poll() is not None:
                 break
             time.sleep(0.002)
         process.kill()
         process.wait()
         self.assertTrue(checkpoint.exists(), "the run was over before it could be killed")
+        choice = self.folder / "run" / "choice.json"
+        kept = json.loads(choice.read_text()) if choice.exists() else None
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-        self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIn("resuming after step", done.stderr)
+        self.assertFalse(choice.exists())
+        return done, kept
+
+    def test_a_run_that_was_killed_gives_the_same_bytes(self):
+        options = ["--schedule", "iterative:3", "--group-penalty", "20", "--importance", "taylor", "--checkpoint-every", "2"]
+        whole = self.folder / "whole.onnx"
+        subprocess.run(self.rounds(*options, out=whole, run=self.folder / "whole.run"), capture_output=True, timeout=120, check=True)
+        done, _ = self.killed(self.rounds(*options))
+        self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual(self.out.read_bytes(), whole.read_bytes())
+
+    def test_a_choice_by_latency_is_kept_when_a_run_goes_on(self):
+        command = self.rounds("--importance", "magnitude", "--checkpoint-every", "2")
+        place = command.index("--keep-params")
+        command[place:place + 2] = ["--keep-latency", "0.9"]
+        done, kept = self.killed(command)
+        self.assertIn(done.returncode, (0, 5), done.stderr)
+        plan = self.report()["plan"]
+        self.assertEqual([row["after"] for row in plan["widths"]], kept["widths"])
+        self.assertEqual(plan["latency"]["table"], kept["measured"]["table"])
+
+    def test_heads_go_in_rounds_and_the_best_model_is_a_complete_one(self):
+        model = self.folder / "gqa.onnx"
+        networks.gqa_transformer(model)
+        random = numpy.random.default_rng(6)
+        numpy.savez(self.folder / "data.npz", x=random.standard_normal((48, 16, 64)).astype(numpy.float32), labels=numpy.arange(48) % 10)
+        done = self.prune("--structure", "head", "--sparsity", "0.5", "--min-keep", "1", "--schedule", "iterative:2", "--data", self.folder / "data.npz",
+                          "--labels", "labels", "--holdout", "16", "--epochs", "6", "--batch", "8", model=model, data=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertTrue(all(row["after"] == 1 for row in self.report()["plan"]["widths"] if row["before"] == 2))
+        self.assertIn("accuracy", self.report()["history"][-1])
+        session = onnxruntime.InferenceSession(str(self.out), providers=["CPUExecutionProvider"])
+        self.assertEqual(session.run(None, {"x": numpy.zeros((3, 16, 64), numpy.float32)})[0].shape, (3, 10))
 
     def test_rounds_that_cannot_be_are_refused(self):
         self.refused(self.prune("--keep-macs", "0.5", "--schedule", "iterative:2"), 2, "--schedule", "needs training")
