@@ -1,6 +1,7 @@
 #include "compress/channel_groups.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <unordered_map>
 
 #include "src/core/error.hpp"
@@ -133,8 +134,18 @@ class GroupBuilder {
             {use.value, use.axis, width, use.side, use.node->name});
   }
 
-  // How many indices of the axis each group has.
-  std::vector<std::pair<int32_t, int64_t>> widths(const Axis& axis) const {
+  // How many indices of the axis each group has. Axes of one span are counted once.
+  const std::vector<std::pair<int32_t, int64_t>>& widths(const Axis& axis) {
+    if (counted_at_.empty()) counted_at_.assign(result_.units.label_count(), -1);
+    int32_t& at = counted_at_[static_cast<size_t>(axis.first)];
+    if (at < 0) {
+      at = static_cast<int32_t>(counted_.size());
+      counted_.push_back(count(axis));
+    }
+    return counted_[static_cast<size_t>(at)];
+  }
+
+  std::vector<std::pair<int32_t, int64_t>> count(const Axis& axis) const {
     std::vector<std::pair<int32_t, int64_t>> found;
     for (const Unit label : result_.units.labels(axis)) {
       const int32_t group = result_.group(label);
@@ -187,6 +198,8 @@ class GroupBuilder {
   std::unordered_map<int64_t, size_t> seen_;
   std::vector<Axis> spans_;
   std::vector<uint64_t> signature_;
+  std::vector<int32_t> counted_at_;  // by first label: where its span's widths are
+  std::deque<std::vector<std::pair<int32_t, int64_t>>> counted_;
 };
 
 }  // namespace
