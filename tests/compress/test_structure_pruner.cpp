@@ -164,7 +164,7 @@ TEST_CASE("structure_pruner: a state that is put back goes on to the same weight
   }
 }
 
-TEST_CASE("structure_pruner: gradients that are not numbers leave the scores alone; only such gradients are an error") {
+TEST_CASE("structure_pruner: gradients that are not numbers leave the scores alone, and alone they are an error") {
   Bench bench(config_of("taylor"), "one-shot");
   for (const at::Tensor& leaf : bench.parameters.leaves())
     leaf.mutable_grad() = at::ones_like(leaf).mul_(std::numeric_limits<double>::quiet_NaN());
