@@ -19,8 +19,9 @@ class ArrayDataset final : public Dataset {
  public:
   ArrayDataset(std::string path, int64_t size) : path_(std::move(path)), size_(size) {}
 
-  void add(NamedTensor array) { add(std::move(array), fields_, arrays_); }
-  void add_target(NamedTensor array) { add(std::move(array), targets_, target_arrays_); }
+  // A sample has one element of the array, unless it is `whole`: then all of them have all of it.
+  void add(NamedTensor array, bool whole) { add(std::move(array), whole, fields_, arrays_); }
+  void add_target(NamedTensor array) { add(std::move(array), false, targets_, target_arrays_); }
   void set_labels(std::vector<int64_t> labels) {
     labels_ = std::move(labels);
     class_count_ = *std::max_element(labels_.begin(), labels_.end()) + 1;
@@ -42,9 +43,9 @@ class ArrayDataset final : public Dataset {
   int64_t class_count() const override { return class_count_; }
 
  private:
-  void add(NamedTensor array, std::vector<Field>& fields, std::vector<Tensor>& arrays) const {
+  void add(NamedTensor array, bool whole, std::vector<Field>& fields, std::vector<Tensor>& arrays) const {
     Tensor& tensor = array.tensor;
-    const bool shared = tensor.shape.empty() || tensor.shape[0] != size_;
+    const bool shared = whole || tensor.shape.empty() || tensor.shape[0] != size_;
     fields.push_back({std::move(array.name), tensor.dtype,
                       shared ? tensor.shape : Shape(tensor.shape.begin() + 1, tensor.shape.end()), shared});
     arrays.push_back(std::move(tensor));
@@ -112,6 +113,43 @@ std::optional<NamedTensor> take_labels(const std::string& path, std::vector<Name
   return std::nullopt;
 }
 
+// What the model tells of the arrays: which are samples, and of which all samples have all.
+struct ModelView {
+  int64_t samples = 0;      // 0: it does not tell
+  std::vector<bool> whole;  // by array
+};
+
+ModelView view_of_model(const std::vector<NamedTensor>& arrays, const DataRequest& request) {
+  ModelView view;
+  view.whole.resize(arrays.size());
+  if (request.graph == nullptr) return view;
+  std::vector<std::string> names;
+  for (const NamedTensor& array : arrays) names.push_back(array.name);
+  const auto chosen = match_arrays(*request.graph, names, request.named);
+  // The input that takes the samples, by how sure that is.
+  const Port* best = nullptr;
+  int best_rank = 0;
+  for (size_t input = 0; input < chosen.size(); ++input) {
+    const Port& port = request.graph->inputs[input];
+    if (!chosen[input] || !port.ranked || port.dims.empty()) continue;
+    const Shape& shape = arrays[*chosen[input]].tensor.shape;
+    if (shape.empty()) continue;
+    const bool all = port.dims[0].size >= 0 && is_whole_input(port, shape);
+    const int rank = !all ? 3 : is_float(request.graph->value(port.value).dtype) ? 2 : 1;
+    if (rank < best_rank || (rank == best_rank && (all || shape[0] <= view.samples))) continue;
+    best_rank = rank;
+    best = &port;
+    view.samples = shape[0];
+  }
+  for (size_t input = 0; best != nullptr && input < chosen.size(); ++input) {
+    const Port& port = request.graph->inputs[input];
+    if (!chosen[input] || port.dims.empty() || port.dims[0].size < 0 || port.dims[0].size == best->dims[0].size)
+      continue;
+    view.whole[*chosen[input]] = is_whole_input(port, arrays[*chosen[input]].tensor.shape);
+  }
+  return view;
+}
+
 bool are_classes(const Tensor& labels) {
   return !is_float(labels.dtype) && (labels.shape.size() == 1 || (labels.shape.size() == 2 && labels.shape[1] == 1));
 }
@@ -126,9 +164,10 @@ DatasetPtr dataset_of_arrays(const std::string& path, std::vector<NamedTensor> a
   std::optional<NamedTensor> labels = take_labels(path, arrays, request.labels);
   if (labels && labels->tensor.shape.empty())
     fail_input("{}: labels '{}' are a single number (expected one a sample)", path, labels->name);
-  int64_t size = 0;
+  const ModelView view = view_of_model(arrays, request);
+  int64_t size = view.samples;
   if (labels) size = labels->tensor.shape[0];
-  else
+  else if (size == 0)
     for (const NamedTensor& array : arrays)
       if (!array.tensor.shape.empty()) size = std::max(size, array.tensor.shape[0]);
   if (size == 0 || arrays.empty()) fail_input("{}: the data set is empty (expected at least one sample)", path);
@@ -138,7 +177,7 @@ DatasetPtr dataset_of_arrays(const std::string& path, std::vector<NamedTensor> a
     fail_input("{}: labels '{}' do not fit the other arrays (got {} labels, '{}' has shape {})", path, labels->name,
                size, arrays.front().name, shape_text(arrays.front().tensor.shape));
   auto dataset = std::make_shared<ArrayDataset>(path, size);
-  for (NamedTensor& array : arrays) dataset->add(std::move(array));
+  for (size_t i = 0; i < arrays.size(); ++i) dataset->add(std::move(arrays[i]), view.whole[i]);
   if (labels && are_classes(labels->tensor))
     dataset->set_labels(with_context(path, [&] { return to_int64(labels->tensor); }));
   else if (labels) dataset->add_target(std::move(*labels));

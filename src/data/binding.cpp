@@ -50,24 +50,60 @@ bool fits_other_layout(const Port& port, const Shape& sample) {
   return !misfit(port, {sample[2], sample[0], sample[1]}, 1) || !misfit(port, {sample[1], sample[2], sample[0]}, 1);
 }
 
+// The arrays that are left for the inputs that are left.
+class Matcher {
+ public:
+  Matcher(const Graph& graph, const std::vector<std::string>& names)
+      : graph_(graph), names_(names), taken_(names.size()), chosen_(graph.inputs.size()) {}
+
+  std::vector<std::optional<size_t>> match(const std::vector<NamedBinding>& named) {
+    for (const NamedBinding& pair : named)
+      for (size_t input = 0; input < chosen_.size(); ++input)
+        if (name_of(input) == pair.input) choose(input, pair.key, true);
+    for (size_t input = 0; input < chosen_.size(); ++input) choose(input, name_of(input), false);
+    for (size_t input = 0; input < chosen_.size(); ++input) choose(input, fmt::format("input_{}", input), false);
+    const auto input = std::find(chosen_.begin(), chosen_.end(), std::nullopt);
+    const auto array = std::find(taken_.begin(), taken_.end(), false);
+    if (std::count(chosen_.begin(), chosen_.end(), std::nullopt) == 1 &&
+        std::count(taken_.begin(), taken_.end(), false) == 1)
+      *input = static_cast<size_t>(array - taken_.begin());
+    return chosen_;
+  }
+
+ private:
+  const std::string& name_of(size_t input) const { return graph_.value(graph_.inputs[input].value).name; }
+
+  // An array that is asked for may go to several inputs.
+  void choose(size_t input, const std::string& name, bool asked) {
+    for (size_t array = 0; array < names_.size() && !chosen_[input]; ++array) {
+      if (names_[array] != name || (taken_[array] && !asked)) continue;
+      chosen_[input] = array;
+      taken_[array] = true;
+    }
+  }
+
+  const Graph& graph_;
+  const std::vector<std::string>& names_;
+  std::vector<bool> taken_;                    // by array
+  std::vector<std::optional<size_t>> chosen_;  // by input
+};
+
 class Binder {
  public:
   Binder(const Graph& graph, const Dataset& dataset, Layout layout)
-      : graph_(graph), dataset_(dataset), layout_(layout), taken_(fields().size()) {
-    chosen_.resize(graph.inputs.size());
-  }
+      : graph_(graph), dataset_(dataset), layout_(layout) {}
 
   Binding bind(const std::vector<NamedBinding>& named) {
-    for (const NamedBinding& pair : named) choose(input_named(pair.input), field_named(pair.key));
-    for (size_t input = 0; input < chosen_.size(); ++input) choose_by_name(input, input_name(input));
-    for (size_t input = 0; input < chosen_.size(); ++input) choose_by_name(input, fmt::format("input_{}", input));
-    choose_last();
+    std::vector<std::string> names;
+    for (const Field& field : fields()) names.push_back(field.name);
+    for (const NamedBinding& pair : named) check_names(pair, names);
+    const std::vector<std::optional<size_t>> chosen = match_arrays(graph_, names, named);
     Binding binding;
     binding.inputs.clear();
     bool preprocessed = false;
-    for (size_t input = 0; input < chosen_.size(); ++input) {
-      if (!chosen_[input]) fail_unbound(input);
-      BoundInput bound = fitted(input, *chosen_[input], binding.batch);
+    for (size_t input = 0; input < chosen.size(); ++input) {
+      if (!chosen[input]) fail_unbound(input);
+      BoundInput bound = fitted(input, *chosen[input], binding.batch);
       const Field& field = fields()[bound.field];
       const bool can_be = is_float(bound.dtype) && !field.shared && (!bound.whole || field.shape[0] == 1);
       bound.preprocessed = can_be && !preprocessed;
@@ -85,41 +121,14 @@ class Binder {
   const std::vector<Field>& fields() const { return dataset_.fields(); }
   const std::string& input_name(size_t input) const { return graph_.value(graph_.inputs[input].value).name; }
 
-  size_t input_named(const std::string& name) const {
-    std::vector<std::string> names;
-    for (size_t input = 0; input < chosen_.size(); ++input) {
-      if (input_name(input) == name) return input;
-      names.push_back(input_name(input));
-    }
-    fail_usage("--input: the model has no input '{}'{}", name, did_you_mean(name, names));
-  }
-
-  size_t field_named(const std::string& name) const {
-    std::vector<std::string> names;
-    for (size_t field = 0; field < fields().size(); ++field) {
-      if (fields()[field].name == name) return field;
-      names.push_back(fields()[field].name);
-    }
-    fail_usage("--input: {} has no array '{}' (it has {}){}", dataset_.name(), name, fields_text(dataset_),
-               did_you_mean(name, names));
-  }
-
-  void choose(size_t input, size_t field) {
-    chosen_[input] = field;
-    taken_[field] = true;
-  }
-
-  void choose_by_name(size_t input, const std::string& name) {
-    for (size_t field = 0; field < fields().size() && !chosen_[input]; ++field)
-      if (!taken_[field] && fields()[field].name == name) choose(input, field);
-  }
-
-  void choose_last() {
-    const auto input = std::find(chosen_.begin(), chosen_.end(), std::nullopt);
-    if (std::count(chosen_.begin(), chosen_.end(), std::nullopt) != 1) return;
-    if (std::count(taken_.begin(), taken_.end(), false) != 1) return;
-    choose(static_cast<size_t>(input - chosen_.begin()),
-           static_cast<size_t>(std::find(taken_.begin(), taken_.end(), false) - taken_.begin()));
+  void check_names(const NamedBinding& pair, const std::vector<std::string>& names) const {
+    std::vector<std::string> inputs;
+    for (size_t input = 0; input < graph_.inputs.size(); ++input) inputs.push_back(input_name(input));
+    if (std::find(inputs.begin(), inputs.end(), pair.input) == inputs.end())
+      fail_usage("--input: the model has no input '{}'{}", pair.input, did_you_mean(pair.input, inputs));
+    if (std::find(names.begin(), names.end(), pair.key) == names.end())
+      fail_usage("--input: {} has no array '{}' (it has {}){}", dataset_.name(), pair.key, fields_text(dataset_),
+                 did_you_mean(pair.key, names));
   }
 
   [[noreturn]] void fail_unbound(size_t input) const {
@@ -180,11 +189,18 @@ class Binder {
   const Graph& graph_;
   const Dataset& dataset_;
   Layout layout_;
-  std::vector<bool> taken_;                    // by field
-  std::vector<std::optional<size_t>> chosen_;  // by input
 };
 
 }  // namespace
+
+std::vector<std::optional<size_t>> match_arrays(const Graph& graph, const std::vector<std::string>& names,
+                                                const std::vector<NamedBinding>& named) {
+  return Matcher(graph, names).match(named);
+}
+
+bool is_whole_input(const Port& port, const Shape& shape) {
+  return port.ranked && shape.size() == port.dims.size() && !misfit(port, shape, 0);
+}
 
 Binding bind_inputs(const Graph& graph, const Dataset& dataset, const std::vector<NamedBinding>& named, Layout layout) {
   return Binder(graph, dataset, layout).bind(named);

@@ -1,6 +1,7 @@
 // Which array of the data goes to which input of a model.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,16 @@ struct NamedBinding {
   std::string input;
   std::string key;
 };
+
+// Which of the arrays `names` each input of the graph takes: by `named`, else the array of the same name (`input_N` is
+// the N-th input's), else the last input left the last array left. Nothing where there is none, and for names of
+// `named` that do not exist.
+std::vector<std::optional<size_t>> match_arrays(const Graph& graph, const std::vector<std::string>& names,
+                                                const std::vector<NamedBinding>& named);
+
+// Whether an array of this shape is all that an input takes, its batch dimension included: as many dimensions, and the
+// same sizes where the input fixes them.
+bool is_whole_input(const Port& port, const Shape& shape);
 
 // Binds every input of the graph: by `named`, else to the array of the same name (`input_N` is the N-th input's), else
 // the last input left to the last array left. The model's first float input is preprocessed. A model whose batch

@@ -4,6 +4,7 @@
 
 #include "src/data/array_data.hpp"
 #include "tests/data/data_files.hpp"
+#include "tests/support/graph_builder.hpp"
 
 namespace pare {
 namespace {
@@ -60,6 +61,55 @@ TEST_CASE("array data: data without samples, and labels without them, are refuse
   });
   CHECK(failure.code == ExitCode::bad_input);
   CHECK(failure.mentions("got 5 labels, 'x' has shape 4x2"));
+}
+
+// Of the fields: "input 576, state 2x1x128 shared".
+std::string fields_of(const Dataset& data) {
+  std::string text = fmt::format("{}:", data.size());
+  for (const Field& field : data.fields())
+    text += fmt::format(" {} {}{}", field.name, shape_text(field.shape), field.shared ? " shared" : "");
+  return text;
+}
+
+TEST_CASE("array data: the model's fixed sizes tell samples from states, however many samples there are") {
+  test::GraphBuilder builder;
+  (void)builder.input("input", {1, 576});
+  (void)builder.input("state", {2, 1, 128});
+  const Graph voice = builder.finish(builder.input("sr", {}, DType::int64));
+  DataRequest request;
+  request.graph = &voice;
+  const auto open = [&](std::vector<NamedTensor> arrays) {
+    return fields_of(*dataset_of_arrays("d", std::move(arrays), request));
+  };
+  const NamedTensor state = floats("state", {2, 1, 128}), rate = integers("sr", {});
+  const std::string shared = " state 2x1x128 shared sr " + shape_text({}) + " shared";
+  for (const int64_t samples : {1, 2, 3})
+    CHECK(open({floats("input", {samples, 576}), state, rate}) == fmt::format("{}: input 576{}", samples, shared));
+  CHECK(open({state, floats("input", {2, 1, 576}), rate}) ==
+        "2: state 2x1x128 shared input 1x576 sr " + shape_text({}) + " shared");
+  // A state for each sample has a dimension more.
+  CHECK(open({floats("input", {3, 576}), floats("state", {3, 2, 1, 128}), rate}) ==
+        "3: input 576 state 2x1x128 sr " + shape_text({}) + " shared");
+  // Other names are bound as --input says.
+  request.named = {{"input", "wave"}, {"state", "h"}, {"sr", "rate"}};
+  CHECK(open({floats("h", {2, 1, 128}), floats("wave", {1, 576}), integers("rate", {})}) ==
+        "1: h 2x1x128 shared wave 576 rate " + shape_text({}) + " shared");
+}
+
+TEST_CASE("array data: a fixed batch size is no number of samples, an open one tells nothing") {
+  test::GraphBuilder builder;
+  (void)builder.input("x", {4, 3});
+  const Graph fixed = builder.finish(builder.input("mask", {4, 2}));
+  DataRequest request;
+  request.graph = &fixed;
+  CHECK(fields_of(*dataset_of_arrays("d", {floats("x", {4, 3}), floats("mask", {4, 2})}, request)) == "4: x 3 mask 2");
+  CHECK(fields_of(*dataset_of_arrays("d", {floats("x", {9, 3}), floats("mask", {9, 2})}, request)) == "9: x 3 mask 2");
+  test::GraphBuilder other;
+  (void)other.input("bias", {-1, 3});
+  const Graph any = other.finish(other.input("x", {-1, 3}));
+  request.graph = &any;
+  CHECK(fields_of(*dataset_of_arrays("d", {floats("bias", {1, 3}), floats("x", {5, 3})}, request)) ==
+        "5: bias 1x3 shared x 3");
 }
 
 }  // namespace

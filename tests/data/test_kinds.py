@@ -125,6 +125,27 @@ class Kinds(unittest.TestCase):
         outputs, _ = self.outputs(self.folder / "pixels.npy", "--scale", "1", "--mean", "5", "--std", "0.5", model=model)
         numpy.testing.assert_array_equal(outputs["y"], (numpy.arange(15, dtype=numpy.float32).reshape(5, 3) - 5) * 4)
 
+    def test_a_state_is_no_samples(self):
+        """As silero-vad: input [1,576], state [2,1,128] for all samples, a scalar; with as many samples as the state has rows, fewer and more."""
+        model = self.folder / "voice.onnx"
+        save(
+            model,
+            [
+                helper.make_node("ReduceSum", ["state"], ["all"], keepdims=0),
+                helper.make_node("Cast", ["sr"], ["rate"], to=TensorProto.FLOAT),
+                helper.make_node("Mul", ["all", "rate"], ["shift"]),
+                helper.make_node("Add", ["input", "shift"], ["y"]),
+            ],
+            [value("input", TensorProto.FLOAT, [1, 576]), value("state", TensorProto.FLOAT, [2, 1, 128]), value("sr", TensorProto.INT64, [])],
+            [value("y", TensorProto.FLOAT, [1, 576])],
+        )
+        state = RANDOM.normal(size=(2, 1, 128)).astype(numpy.float32)
+        for samples in (1, 2, 3):
+            wave = RANDOM.normal(size=(samples, 576)).astype(numpy.float32)
+            numpy.savez(self.folder / "voice.npz", state=state, input=wave, sr=numpy.int64(2))
+            outputs, _ = self.outputs(self.folder / "voice.npz", model=model)
+            numpy.testing.assert_allclose(outputs["y"], wave + 2 * state.sum(), rtol=1e-4, atol=1e-4)
+
     def write_sets(self, count):
         for i in range(count):
             folder = self.folder / "sets" / f"test_data_set_{i}"
