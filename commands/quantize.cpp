@@ -18,9 +18,10 @@ namespace {
 // The options that depend on others.
 void resolve(QuantizeOptions& options) {
   if (options.activations.empty())
-    options.activations = options.data.data.empty() || !options.bits_budget.empty() ? "none"
-                          : options.profile == "tensorrt"                           ? "int8"
-                                                                                    : "uint8";
+    options.activations = options.data.data.empty() || !options.bits_budget.empty() || options.rounding != "nearest"
+                              ? "none"
+                          : options.profile == "tensorrt" ? "int8"
+                                                          : "uint8";
   if (options.granularity.empty()) options.granularity = options.activations == "none" ? "block:32" : "channel";
 }
 
@@ -28,9 +29,10 @@ bool needs_samples(const QuantizeOptions& options) {
   return options.activations != "none" && options.activations != "dynamic";
 }
 
-// Whether samples tell how many bits each weight needs.
-bool measures_budget(const QuantizeOptions& options) {
-  return !options.bits_budget.empty() && !options.data.data.empty() && !needs_samples(options);
+// Whether samples tell how many bits each weight needs, or how it is rounded.
+bool measures_weights(const QuantizeOptions& options) {
+  return (!options.bits_budget.empty() || options.rounding != "nearest") && !options.data.data.empty() &&
+         !needs_samples(options);
 }
 
 void check(const QuantizeOptions& options) {
@@ -45,10 +47,17 @@ void check(const QuantizeOptions& options) {
     if (activations != "none")
       fail_usage("--bits-budget: is for weights alone; give --activations none, or qat's --bits for each layer");
   }
+  if (options.rounding != "nearest") {
+    if (activations != "none")
+      fail_usage("--rounding {}: is for weights alone; give --activations none, or --rounding nearest",
+                 options.rounding);
+    if (options.data.data.empty())
+      fail_usage("--rounding {}: needs samples of the layers' inputs; give --data", options.rounding);
+  }
   if (!needs_samples(options)) {
     if (activations == "dynamic" && (granularity.kind == Granularity::Kind::block || options.weights != "int8"))
       fail_usage("--activations dynamic: multiplies int8 weights with a scale a channel or tensor");
-    if (!options.data.data.empty() && options.bits_budget.empty())
+    if (!options.data.data.empty() && !measures_weights(options))
       fail_usage("--data: --activations {} needs no samples; leave it out", activations);
     if (calibration.method != CalibrationMethod::minmax && calibration.method != CalibrationMethod::mse)
       fail_usage("--calibration {}: weights alone have minmax or mse", options.calibration);
@@ -87,6 +96,8 @@ void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
            "bits a weight, with the least error: of the weights, or with --data of the outputs");
   add_text(app, "--calibration", "minmax|percentile:P|entropy|mse", options.calibration,
            "how the range of activations is found; weights alone: minmax or mse");
+  add_choice(app, "--rounding", {"nearest", "gptq"}, options.rounding,
+             "gptq: weights alone, by what the layers' outputs on --data lose");
   add_flag(app, "--symmetric", options.symmetric, "activations around their middle code, or from zero");
   add_choice(app, "--profile", {"ort", "tensorrt"}, options.profile,
              "where Q/DQ lie: for ONNX Runtime's integer kernels, or TensorRT's (slow in ONNX Runtime)");
@@ -120,7 +131,7 @@ CommandLine add_quantize(CLI::App& app) {
   CommandLine line = line_of(options, check, models_of, measurable_of, run_quantize);
   line.choose = [options](CommandLine& chosen) {
     resolve(*options);
-    if (needs_samples(*options) || measures_budget(*options)) return;
+    if (needs_samples(*options) || measures_weights(*options)) return;
     chosen.run = linked(run_quantize_weights, options);
     chosen.sibling = Sibling::hdf5;
   };

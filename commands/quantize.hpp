@@ -22,6 +22,7 @@ struct QuantizeOptions {
   std::string granularity;           // tensor | channel | block:N; empty: channel with activations, else block:32
   std::string calibration = "mse";   // minmax | percentile:P | entropy | mse
   bool symmetric = false;            // activations
+  std::string rounding = "nearest";  // nearest | gptq
   std::string profile = "ort";       // ort | tensorrt
   std::string target = "vnni";       // vnni | avx2
   std::string bits_budget;           // BYTES, or bits a weight as "3.5bpw"; empty: `weights` for all
@@ -38,13 +39,20 @@ struct QuantizeOptions {
 using MeasureChoices =
     std::function<void(const Graph& graph, const WeightOnlyConfig& config, std::vector<WeightChoices>& weights)>;
 
+// What weights are rounded with, given what else is configured; `graph` outlives it.
+using MakeRounding = std::function<WeightRounding(const Graph& graph, const WeightOnlyConfig& config)>;
+
 CommandLine add_quantize(CLI::App& app);
 // Weights alone, or activations that are quantized at run time: without data and without LibTorch.
 ExitCode run_quantize_weights(const QuantizeOptions& options, RunContext& context);
-// The same, where --bits-budget chooses by `measure`; by the weights alone where it is empty.
-ExitCode quantize_weights(const QuantizeOptions& options, RunContext& context, const MeasureChoices& measure);
+// The same, where --bits-budget chooses by `measure` (by the weights alone where it is empty), and what `rounding`
+// gives rounds (to nearest where it is empty).
+ExitCode quantize_weights(const QuantizeOptions& options, RunContext& context, const MeasureChoices& measure,
+                          const MakeRounding& rounding);
 // With --bits-budget by what the outputs of samples lose.
 ExitCode run_quantize_budget(const QuantizeOptions& options, RunContext& context);
+// Weights alone by --rounding gptq; with --bits-budget by `measure`.
+ExitCode run_quantize_gptq(const QuantizeOptions& options, RunContext& context, const MeasureChoices& measure);
 // Weights and activations, with samples; with --bits-budget as run_quantize_budget().
 ExitCode run_quantize(const QuantizeOptions& options, RunContext& context);
 

@@ -42,7 +42,8 @@ ExitCode run_quantize_budget(const QuantizeOptions& options, RunContext& context
         choice.error = relative_noise(before, outputs_of(trial));
       }
   };
-  return quantize_weights(options, context, measure);
+  if (options.rounding == "gptq") return run_quantize_gptq(options, context, measure);
+  return quantize_weights(options, context, measure, nullptr);
 }
 
 }  // namespace pare

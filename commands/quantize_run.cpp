@@ -189,7 +189,9 @@ class StaticRun {
 }  // namespace
 
 ExitCode run_quantize(const QuantizeOptions& options, RunContext& context) {
-  return options.bits_budget.empty() ? StaticRun(options, context).run() : run_quantize_budget(options, context);
+  if (!options.bits_budget.empty()) return run_quantize_budget(options, context);
+  if (options.rounding == "gptq") return run_quantize_gptq(options, context, nullptr);
+  return StaticRun(options, context).run();
 }
 
 }  // namespace pare

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <map>
 
 #include "commands/model_summary.hpp"
@@ -65,20 +66,33 @@ WeightOnlyResult quantize(Graph& graph, const QuantizeOptions& options, const We
 
 Json layers_of(const WeightOnlyResult& result) {
   Json layers = Json::array();
-  for (const QuantizedWeight& weight : result.weights)
+  for (const QuantizedWeight& weight : result.weights) {
     layers.push_back({{"name", weight.node},
                       {"op", weight.op},
                       {"shape", weight.shape},
                       {"bits", weight.bits},
                       {"snr_db", weight.snr_db}});
+    if (!weight.errors) continue;
+    layers.back()["output_error"] = weight.errors->rounded;
+    layers.back()["output_error_nearest"] = weight.errors->nearest;
+  }
   return layers;
 }
 
 std::string layers_text(const WeightOnlyResult& result) {
-  Table layers({"weight", "op", "shape", "bits", "SNR"});
-  for (const QuantizedWeight& weight : result.weights)
-    layers.add({weight.name, weight.op, shape_text(weight.shape), std::to_string(weight.bits),
-                fmt::format("{:.1f} dB", weight.snr_db)});
+  const bool measured = std::any_of(result.weights.begin(), result.weights.end(),
+                                    [](const QuantizedWeight& weight) { return weight.errors.has_value(); });
+  std::vector<std::string> head{"weight", "op", "shape", "bits", "SNR"};
+  if (measured) head.insert(head.end(), {"output error", "nearest"});
+  Table layers(head);
+  for (const QuantizedWeight& weight : result.weights) {
+    std::vector<std::string> row{weight.name, weight.op, shape_text(weight.shape), std::to_string(weight.bits),
+                                 fmt::format("{:.1f} dB", weight.snr_db)};
+    if (measured)
+      row.insert(row.end(), {weight.errors ? fmt::format("{:.3g}", weight.errors->rounded) : "-",
+                             weight.errors ? fmt::format("{:.3g}", weight.errors->nearest) : "-"});
+    layers.add(row);
+  }
   return layers.text();
 }
 
@@ -101,10 +115,11 @@ std::string result_text(const WeightOnlyResult& result, const RunContext& contex
 }  // namespace
 
 ExitCode run_quantize_weights(const QuantizeOptions& options, RunContext& context) {
-  return quantize_weights(options, context, nullptr);
+  return quantize_weights(options, context, nullptr, nullptr);
 }
 
-ExitCode quantize_weights(const QuantizeOptions& options, RunContext& context, const MeasureChoices& measure) {
+ExitCode quantize_weights(const QuantizeOptions& options, RunContext& context, const MeasureChoices& measure,
+                          const MakeRounding& rounding) {
   if (options.compute.threads > 0) set_threads(static_cast<int>(options.compute.threads));
   const Model model = load_model(options.model);
   Graph graph = with_context(options.model, [&] { return read_graph(model.onnx); });
@@ -115,7 +130,15 @@ ExitCode quantize_weights(const QuantizeOptions& options, RunContext& context, c
   bool fits = true;
   if (!options.bits_budget.empty())
     fits = with_context(options.model, [&] { return choose_bits(graph, options, measure, config, context); });
-  const WeightOnlyResult result = with_context(options.model, [&] { return quantize(graph, options, config); });
+  const Graph original = graph;
+  const WeightOnlyResult result = with_context(options.model, [&] {
+    if (rounding && !options.output.dry_run) config.rounding = rounding(original, config);
+    return quantize(graph, options, config);
+  });
+  for (const QuantizedWeight& weight : result.weights)
+    if (weight.errors && weight.errors->kept_nearest)
+      context.warn(fmt::format("'{}' keeps rounding to nearest: --rounding {} changes the layer's outputs no less",
+                               weight.name, options.rounding));
   for (const KeptWeight& kept : result.kept) context.warn(fmt::format("'{}' stays float: {}", kept.name, kept.reason));
   context.report.layers = layers_of(result);
   if (options.output.dry_run) {
@@ -141,6 +164,7 @@ ExitCode quantize_weights(const QuantizeOptions& options, RunContext& context, c
                     {"activations", options.activations},
                     {"granularity", context.report.settings["granularity"]},
                     {"calibration", options.calibration}}}};
+  if (rounding) lineage["settings"]["rounding"] = options.rounding;
   if (!options.bits_budget.empty()) lineage["settings"]["bits_budget"] = options.bits_budget;
   const QuantizedOutput written = write_quantized(
       model, graph, lineage, options.output, [&](const Graph& again) { check_weights(again, result); }, context);

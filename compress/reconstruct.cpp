@@ -66,41 +66,6 @@ void share_sparsity(std::vector<Stage>& stages, const ReconstructConfig& config)
     for (Layer& layer : stage.layers) layer.sparsity = 1 - densities[next++];
 }
 
-// Statistics of all layers of a stage from one run. Matrix products of the same value have the same rows: the first
-// layer's statistics are the others' too.
-std::vector<Hessian> measure(const Graph& graph, const Stage& stage, std::vector<size_t>& owner,
-                             const RunSamples& run_samples) {
-  std::vector<Hessian> hessians;
-  Observation observation;
-  observation.watched.resize(graph.values.size(), false);
-  std::vector<const Layer*> measured;
-  std::optional<size_t> product;
-  for (const Layer& layer : stage.layers) {
-    const WeightUse& use = layer.uses.front();
-    const bool plain = layer.uses.size() == 1 && layer.shape.size() == 2 && use.input == 1 &&
-                       (use.node->op == "MatMul" || (use.node->op == "Gemm" && use.node->integer("transA", 0) == 0));
-    if (plain && product) {
-      owner.push_back(*product);
-      continue;
-    }
-    const WeightLayout layout = weight_layout(use, layer.shape);
-    if (plain) product = hessians.size();
-    owner.push_back(hessians.size());
-    hessians.emplace_back(layout.groups, layout.view.length, layer.weight.device());
-    measured.push_back(&layer);
-    for (const WeightUse& each : layer.uses) observation.watched[static_cast<size_t>(each.data)] = true;
-  }
-  observation.seen = [&](ValueId id, const at::Tensor& value) {
-    const c10::AutoGradMode no_grad(false);
-    for (size_t i = 0; i < measured.size(); ++i)
-      for (const WeightUse& use : measured[i]->uses)
-        if (use.data == id)
-          for_each_rows(use, measured[i]->shape, value, [&](const at::Tensor& rows) { hessians[i].add(rows); });
-  };
-  run_samples(observation);
-  return hessians;
-}
-
 // x H x^T summed over the rows of x.
 double energy(const at::Tensor& x, const at::Tensor& hessian) {
   return at::matmul(x, hessian).mul_(x).sum(at::kDouble).item<double>();
@@ -199,13 +164,13 @@ std::map<std::string, double> reconstruct(const Graph& graph, const Parameters& 
   share_sparsity(stages, config);
   std::map<std::string, double> errors;
   for (const Stage& stage : stages) {
-    std::vector<size_t> owner;
-    const std::vector<Hessian> hessians = measure(graph, stage, owner, run_samples);
-    for (size_t i = 0; i < stage.layers.size(); ++i) {
-      const std::string& name = stage.layers[i].name;
-      with_context(fmt::format("weight '{}'", name),
-                   [&] { errors[name] = reconstruct_layer(graph, stage.layers[i], hessians[owner[i]], config); });
-    }
+    std::vector<ValueId> weights;
+    for (const Layer& layer : stage.layers) weights.push_back(graph.find(layer.name));
+    const LayerHessians hessians(graph, weights, stage.layers.front().weight.device(), run_samples);
+    for (const Layer& layer : stage.layers)
+      with_context(fmt::format("weight '{}'", layer.name), [&] {
+        errors[layer.name] = reconstruct_layer(graph, layer, hessians.of(graph.find(layer.name)), config);
+      });
   }
   return errors;
 }

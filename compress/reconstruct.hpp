@@ -2,9 +2,8 @@
 // layer's outputs on calibration samples change least (Frantar & Alistarh, SparseGPT, 2023).
 #pragma once
 
-#include "compress/hessian.hpp"
+#include "compress/layer_hessians.hpp"
 #include "compress/pattern.hpp"
-#include "src/exec/executor.hpp"
 
 namespace pare {
 
@@ -14,9 +13,6 @@ struct ReconstructConfig {
   std::string scope = "layer";  // layer | erk
   double damping = 0.01;
 };
-
-// Runs the model, as its parameters are now, over the calibration samples, with the observation.
-using RunSamples = std::function<void(const Observation&)>;
 
 // Prunes and refits the weights of `masks` (uint8, 1 keeps; what is 0 stays 0) in place, in the order of the layers:
 // each sees the inputs that the layers before it give after their own pruning. Gives the squared change of each layer's

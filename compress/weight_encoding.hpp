@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,18 @@ struct EncodedWeight {
 
   // (code * scale) for each element.
   std::vector<float> decoded() const;
+};
+
+// Squared change of a layer's outputs on calibration samples over their squared size.
+struct OutputErrors {
+  double nearest = 0;         // with every weight rounded to nearest
+  double rounded = 0;         // with the codes that were chosen
+  bool kept_nearest = false;  // no others were better
+};
+
+struct RoundedWeight {
+  EncodedWeight encoded;
+  std::optional<OutputErrors> errors;  // where samples were measured
 };
 
 // Rounds to nearest. `values` must be finite. Groups of zeros have the least scale of the others; 1 where all are zero.

@@ -117,9 +117,11 @@ class Quantizer {
     const kernels::CodeRange range = bits == 8 ? symmetric_codes(8) : signed_codes(bits);
     const Node& first = graph_.nodes[uses.front().node];
     QuantizedWeight done{name, first.name, first.op, "", "", shape, bits, 0, elements, elements * bits + scale_bits,
-                         {}};
-    done.encoded = config_.rounding ? config_.rounding({first, name, values, groups, range})
-                                    : encode_nearest(values, groups, range, config_.search);
+                         {},   {}};
+    RoundedWeight rounded = config_.rounding ? config_.rounding({first, name, values, groups, range})
+                                             : RoundedWeight{encode_nearest(values, groups, range, config_.search), {}};
+    done.encoded = std::move(rounded.encoded);
+    done.errors = rounded.errors;
     done.snr_db = snr_db(values, done.encoded.decoded());
     rewire(id, uses, form, done);
     result_.weights.push_back(std::move(done));

@@ -21,7 +21,7 @@ struct WeightToRound {
   const ScaleGroups& groups;
   kernels::CodeRange range;
 };
-using WeightRounding = std::function<EncodedWeight(const WeightToRound&)>;
+using WeightRounding = std::function<RoundedWeight(const WeightToRound&)>;
 
 struct WeightOnlyConfig {
   int bits = 8;             // 2, 3, 4 or 8; embeddings take 8
@@ -44,6 +44,7 @@ struct QuantizedWeight {
   int64_t elements = 0;
   int64_t stored_bits = 0;  // codes in `bits` and scales
   EncodedWeight encoded;
+  std::optional<OutputErrors> errors;  // of WeightOnlyConfig::rounding
 };
 
 struct KeptWeight {

@@ -97,6 +97,36 @@ class WeightsAlone(unittest.TestCase):
             ops = [node.op_type for node in onnx.load(self.folder / "optimized.onnx").graph.node]
             self.assertEqual(ops.count("MatMulNBits"), 2, ops)
 
+    def test_gptq_changes_outputs_less_than_nearest_in_every_layer(self):
+        weights = dense_model(self.model, k=96, n=256)
+        random = np.random.default_rng(4)
+        # Correlated inputs: what one weight loses, others can make up for.
+        x = (random.standard_normal((512, 24)) @ random.standard_normal((24, 96)) + 0.1 * random.standard_normal((512, 96))).astype(np.float32)
+        data, other = self.folder / "data.npz", self.folder / "other.onnx"
+        np.savez(data, x=x)
+        hidden = np.maximum(x @ weights["first"] + weights["shift"], 0)
+        inputs = {"first": (x, weights["first"]), "second": (hidden, weights["second"].T)}
+        for kind in ("int8", "int4", "int3", "int2"):
+            for granularity in ("block:32", "channel"):
+                with self.subTest(kind=kind, granularity=granularity):
+                    settings = [self.model, "--weights", kind, "--granularity", granularity, "--activations", "none", "--force"]
+                    gptq = [*settings, "--data", data, "--limit", "0", "--rounding", "gptq"]
+                    report = json.loads(pare(*gptq, "-o", self.out, "--report", "-").stdout)
+                    pare(*settings, "-o", other)
+                    decoded, nearest = decode(onnx.load(self.out)), decode(onnx.load(other))
+                    for (name, (rows, weight)), row in zip(inputs.items(), report["layers"]):
+                        size = np.square(rows @ weight).sum()
+                        error, plain = (np.square(rows @ (values[f"{name}_dequantized"] - weight)).sum() / size for values in (decoded, nearest))
+                        self.assertLess(error, plain, name)
+                        self.assertAlmostEqual(row["output_error"] / error, 1, delta=0.05)
+                        self.assertAlmostEqual(row["output_error_nearest"] / plain, 1, delta=0.05)
+                    first = self.out.read_bytes()
+                    pare(*gptq, "-o", self.out)
+                    self.assertEqual(first, self.out.read_bytes())
+        for extra, words in ((["--rounding", "gptq"], "give --data"),
+                             (["--rounding", "gptq", "--data", data, "--activations", "uint8"], "for weights alone")):
+            self.assertIn(words, pare(self.model, *extra, "-o", self.out, "--force", code=2).stderr)
+
     def test_dynamic_activations(self):
         weights = dense_model(self.model, k=128, n=256)
         x = np.random.default_rng(4).standard_normal((5, 128)).astype(np.float32)

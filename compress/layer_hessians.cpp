@@ -1,0 +1,63 @@
+#include "compress/layer_hessians.hpp"
+
+#include <algorithm>
+
+#include "compress/layer_rows.hpp"
+
+namespace pare {
+namespace {
+
+struct Measured {
+  Shape shape;
+  std::vector<WeightUse> uses;
+};
+
+// Whether the rows are the data's own.
+bool is_plain_product(const std::vector<WeightUse>& uses, const Shape& shape) {
+  const Node& node = *uses.front().node;
+  return uses.size() == 1 && shape.size() == 2 && uses.front().input == 1 &&
+         (node.op == "MatMul" || (node.op == "Gemm" && node.integer("transA", 0) == 0));
+}
+
+}  // namespace
+
+bool has_hessian(const Graph& graph, ValueId weight) {
+  const std::vector<WeightUse> uses = weight_uses(graph, weight);
+  return !uses.empty() && std::all_of(uses.begin(), uses.end(), [&](const WeightUse& use) {
+    const std::string& op = use.node->op;
+    return (op == "Conv" || op == "Gemm" || op == "MatMul") && use.data != no_value && !graph.value(use.data).constant;
+  });
+}
+
+LayerHessians::LayerHessians(const Graph& graph, const std::vector<ValueId>& weights, at::Device device,
+                             const RunSamples& run_samples) {
+  Observation observation;
+  observation.watched.resize(graph.values.size(), false);
+  std::vector<Measured> measured;
+  std::map<ValueId, size_t> products;  // by the value that they multiply
+  for (const ValueId weight : weights) {
+    Measured layer{*graph.value(weight).shape, weight_uses(graph, weight)};
+    const ValueId data = layer.uses.front().data;
+    const bool plain = is_plain_product(layer.uses, layer.shape);
+    if (plain && products.contains(data)) {
+      owner_[weight] = products.at(data);
+      continue;
+    }
+    if (plain) products[data] = hessians_.size();
+    owner_[weight] = hessians_.size();
+    const WeightLayout layout = weight_layout(layer.uses.front(), layer.shape);
+    hessians_.emplace_back(layout.groups, layout.view.length, device);
+    for (const WeightUse& use : layer.uses) observation.watched[static_cast<size_t>(use.data)] = true;
+    measured.push_back(std::move(layer));
+  }
+  observation.seen = [&](ValueId id, const at::Tensor& value) {
+    const c10::AutoGradMode no_grad(false);
+    for (size_t i = 0; i < measured.size(); ++i)
+      for (const WeightUse& use : measured[i].uses)
+        if (use.data == id)
+          for_each_rows(use, measured[i].shape, value, [&](const at::Tensor& rows) { hessians_[i].add(rows); });
+  };
+  run_samples(observation);
+}
+
+}  // namespace pare
