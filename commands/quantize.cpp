@@ -55,6 +55,7 @@ void check(const QuantizeOptions& options) {
       fail_usage("--rounding {}: needs samples of the layers' inputs; give --data", options.rounding);
   }
   if (!needs_samples(options)) {
+    if (options.max_drop >= 0) fail_usage("--max-drop: is measured with quantized activations; give --data");
     if (activations == "dynamic" && (granularity.kind == Granularity::Kind::block || options.weights != "int8"))
       fail_usage("--activations dynamic: multiplies int8 weights with a scale a channel or tensor");
     if (!options.data.data.empty() && !measures_weights(options))
@@ -98,6 +99,9 @@ void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
            "how the range of activations is found; weights alone: minmax or mse");
   add_choice(app, "--rounding", {"nearest", "gptq"}, options.rounding,
              "gptq: weights alone, by what the layers' outputs on --data lose");
+  add_real(app, "--max-drop", at_least_zero, options.max_drop,
+           "the most sensitive values and layers stay float until the accuracy (without labels: the cosine of the "
+           "outputs, of 1) drops by no more; at most 8 evaluations; exit 5 when missed");
   add_flag(app, "--symmetric", options.symmetric, "activations around their middle code, or from zero");
   add_choice(app, "--profile", {"ort", "tensorrt"}, options.profile,
              "where Q/DQ lie: for ONNX Runtime's integer kernels, or TensorRT's (slow in ONNX Runtime)");

@@ -13,7 +13,8 @@
 namespace pare {
 
 // Metrics: bytes_ratio with a single output; with samples cosine and snr_db of the outputs against the input's; with
-// labels accuracy, accuracy_before, accuracy_drop, loss.
+// labels accuracy, accuracy_before, accuracy_drop, loss. Result: with samples float_values (name, node and the noise it
+// would add to the outputs), the values that stay float for the outputs' sake.
 struct QuantizeOptions {
   std::string model;
   std::string weights = "int8";  // int8 | int4 | int3 | int2
@@ -25,6 +26,7 @@ struct QuantizeOptions {
   std::string rounding = "nearest";  // nearest | gptq
   std::string profile = "ort";       // ort | tensorrt
   std::string target = "vnni";       // vnni | avx2
+  double max_drop = -1;              // below 0: no limit
   std::string bits_budget;           // BYTES, or bits a weight as "3.5bpw"; empty: `weights` for all
   std::vector<std::string> include;  // globs over tensor or node names; empty: all that can be quantized
   std::vector<std::string> exclude;

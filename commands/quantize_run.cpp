@@ -5,9 +5,12 @@
 #include "commands/quantize.hpp"
 #include "commands/quantize_output.hpp"
 #include "compress/calibrate.hpp"
+#include "compress/float_search.hpp"
+#include "compress/noise_shares.hpp"
 #include "compress/selection.hpp"
 #include "compress/static_quantizer.hpp"
 #include "src/core/error.hpp"
+#include "src/core/progress.hpp"
 #include "src/core/table.hpp"
 
 namespace pare {
@@ -34,6 +37,15 @@ Closeness closeness(const std::vector<at::Tensor>& before, const std::vector<at:
           noise == 0 ? most_db : 10 * std::log10(std::max(reference, least) / noise)};
 }
 
+// How many samples tell where noise comes from, and how much of it, against the power of the outputs, is no reason to
+// leave values float: a cosine of about 0.998.
+constexpr int64_t noise_samples = 32;
+constexpr double tolerated_noise = 0.004;
+// What one value may add before a layer loses its integer kernel for it.
+constexpr double costly_noise = 10 * tolerated_noise;
+// Of --max-drop.
+constexpr int evaluations = 8;
+
 class StaticRun {
  public:
   StaticRun(const QuantizeOptions& options, RunContext& context)
@@ -42,47 +54,119 @@ class StaticRun {
         device_(set_up_device(options.compute, context)),
         loaded_(load_executable(options.model)),
         tensorrt_(options.profile == "tensorrt"),
-        calibration_(Calibration::parse(options.calibration)) {}
+        calibration_(Calibration::parse(options.calibration)),
+        names_(select_tensors(loaded_.graph, options.include, options.exclude)),
+        all_(options.data) {}
 
   ExitCode run() {
     context_.report.settings["granularity"] = options_.granularity;
     context_.report.settings["activations"] = options_.activations;
     context_.report.model = model_json(loaded_.model, loaded_.graph);
     const Graph prepared = with_context(options_.model, [&] { return prepare_for_quantization(loaded_.graph); });
-    const QuantPlacement placement = place(prepared);
+    const QuantPlacement whole = place_all(prepared);
     const auto samples = open_samples(sample_use(options_.data), options_.data.data, options_.data.split);
-    if (options_.output.dry_run) return plan(prepared, placement, *samples);
-    Graph quantized = prepared;
-    const auto codes = calibrate(prepared, placement, *samples);
-    const auto layers =
-        with_context(options_.model, [&] { return quantize_statically(quantized, placement, codes, static_config()); });
-    for (const StaticLayer& layer : layers)
-      context_.report.layers.push_back({{"name", layer.name},
-                                        {"op", layer.op},
-                                        {"shape", layer.shape},
-                                        {"bits", layer.bits},
-                                        {"snr_db", layer.snr_db}});
+    if (options_.output.dry_run) return plan(prepared, whole, *samples);
+    choices_ = calibrate(prepared, whole, *samples);
+    shares_ = noise_shares(prepared, whole, *samples);
+    const IslandConfig config{tolerated_noise, costly_noise, std::max<size_t>(2, whole.places.size() / 4)};
+    const std::set<ValueId> islands = float_islands(whole, shares_, config, [&](const std::set<ValueId>& floats) {
+      return integer_products(prepared, placed(prepared, floats));
+    });
+    order_ = float_order(shares_, islands);
+    open_comparison(*samples);
+    size_t floats = islands.size();
+    bool met = true;
+    if (options_.max_drop >= 0) {
+      const FloatSearch found = search(prepared, whole, floats);
+      floats = found.floats;
+      met = found.met;
+    }
+    const Quantized quantized = quantize(prepared, whole, floats);
+    report_layers(prepared, quantized, floats);
     const QuantizedOutput written = write_quantized(
-        loaded_.model, quantized, lineage(), options_.output, [](const Graph&) {}, context_);
-    compare(written.graph, *samples);
-    print(layers, float_products(prepared, placement));
-    return written.smaller ? ExitCode::ok : ExitCode::goal_missed;
+        loaded_.model, quantized.graph, lineage(), options_.output, [](const Graph&) {}, context_);
+    report_comparison(evaluate(written.graph));
+    print(quantized.layers, float_products(prepared, quantized.placement));
+    return written.smaller && met ? ExitCode::ok : ExitCode::goal_missed;
   }
 
  private:
-  QuantPlacement place(const Graph& graph) {
-    const auto names = select_tensors(loaded_.graph, options_.include, options_.exclude);
-    QuantPlacement placement = place_quantization(
-        graph, [&](const std::string& name) { return names.contains(name); },
-        tensorrt_ ? QuantProfile::tensorrt : QuantProfile::ort);
+  struct Quantized {
+    Graph graph;
+    QuantPlacement placement;
+    std::vector<StaticLayer> layers;
+  };
+
+  // Where `floats`, values and weights, stay float.
+  QuantPlacement placed(const Graph& graph, const std::set<ValueId>& floats) const {
+    const auto selected = [&](const std::string& name) {
+      return names_.contains(name) && !floats.contains(graph.find(name));
+    };
+    return place_quantization(graph, selected, tensorrt_ ? QuantProfile::tensorrt : QuantProfile::ort, floats);
+  }
+
+  QuantPlacement place_all(const Graph& graph) const {
+    QuantPlacement placement = placed(graph, {});
     if (placement.layers.empty())
       fail_input(
           "{}: no layer can be quantized with --profile {}: it has no Conv, Gemm or MatMul with a float32 weight "
           "of its own, or is quantized already",
           options_.model, options_.profile);
-    for (const std::string& label : float_products(graph, placement))
-      context_.warn(fmt::format("{} stays float", label));
     return placement;
+  }
+
+  // With the first `floats` values of the ranking in float.
+  Quantized quantize(const Graph& prepared, const QuantPlacement& whole, size_t floats) const {
+    const auto last = order_.begin() + static_cast<std::ptrdiff_t>(floats);
+    Quantized result{prepared, placed(prepared, std::set<ValueId>(order_.begin(), last)), {}};
+    std::map<ValueId, ActivationCodes> codes;
+    for (const auto& [value, choice] : choices_) codes[value] = choice[shares_.at(value).choice];
+    // Moved values whose origin is no place any more have the codes that it would have.
+    for (const QuantPlace& place : result.placement.places)
+      if (const QuantPlace* before = whole.find(place.value); before != nullptr && before->same_as != no_value)
+        codes[place.value] = codes.at(before->same_as);
+    result.layers = with_context(
+        options_.model, [&] { return quantize_statically(result.graph, result.placement, codes, static_config()); });
+    return result;
+  }
+
+  FloatSearch search(const Graph& prepared, const QuantPlacement& whole, size_t first) {
+    Progress progress("max-drop", evaluations, progress_style(context_.quiet, stderr));
+    int64_t done = 0;
+    // Files without any quantized layer are no answer.
+    size_t last = order_.size();
+    const auto nothing_left = [&](size_t floats) {
+      const auto end = order_.begin() + static_cast<std::ptrdiff_t>(floats);
+      return placed(prepared, std::set<ValueId>(order_.begin(), end)).layers.empty();
+    };
+    while (last > first + 1 && nothing_left(last - 1)) --last;
+    return search_floats(first, last, options_.max_drop, evaluations, [&](size_t floats) {
+      const Evaluation after = evaluate(quantize(prepared, whole, floats).graph);
+      const double drop = test_->labelled() ? before_.metrics.accuracy - after.metrics.accuracy
+                                            : 1 - closeness(before_.outputs, after.outputs).cosine;
+      progress.update(++done, fmt::format("{} values in float: drop {:.5f}", floats, drop));
+      context_.report.history.push_back({{"step", done}, {"floats", floats}, {"drop", drop}});
+      return drop;
+    });
+  }
+
+  void report_layers(const Graph& prepared, const Quantized& quantized, size_t floats) {
+    for (const StaticLayer& layer : quantized.layers)
+      context_.report.layers.push_back({{"name", layer.name},
+                                        {"op", layer.op},
+                                        {"shape", layer.shape},
+                                        {"bits", layer.bits},
+                                        {"snr_db", layer.snr_db}});
+    Json& values = float_values_ = Json::array();
+    for (size_t i = 0; i < floats; ++i) {
+      const Value& value = prepared.value(order_[i]);
+      values.push_back({{"name", value.name}, {"noise", shares_.at(order_[i]).noise}});
+      for (const Node& node : prepared.nodes)
+        if (std::find(node.outputs.begin(), node.outputs.end(), order_[i]) != node.outputs.end())
+          values.back()["node"] = node.name;
+    }
+    for (const std::string& label : float_products(prepared, quantized.placement))
+      context_.warn(fmt::format("{} stays float", label));
   }
 
   CodeForm form() const {
@@ -96,13 +180,13 @@ class StaticRun {
     // Products of uint8 and int8 are added in 16 bits there: with 7 bits they cannot saturate.
     if (options_.target == "avx2") config.weight_bits = std::min(config.weight_bits, 7);
     config.per_channel = options_.granularity != "tensor";
-    config.search = config.weight_bits < 7 ? ScaleSearch::mse : ScaleSearch::absmax;
+    config.search = ScaleSearch::mse;
     config.integer_bias = !tensorrt_;
     return config;
   }
 
-  std::map<ValueId, ActivationCodes> calibrate(const Graph& graph, const QuantPlacement& placement,
-                                               const Dataset& samples) {
+  std::map<ValueId, std::vector<ActivationCodes>> calibrate(const Graph& graph, const QuantPlacement& placement,
+                                                            const Dataset& samples) {
     const c10::AutoGradMode no_grad(false);
     const Executor executor(graph);
     const Parameters parameters(graph, device_, Training::off);
@@ -115,35 +199,60 @@ class StaticRun {
     loader.start(0);
     while (const Batch* batch = loader.next())
       executor.run(parameters, inputs_of(*batch, device_), false, &calibrator.observation());
-    return with_context(options_.model, [&] { return calibrator.choose([&](const QuantPlace&) { return form(); }); });
+    return with_context(options_.model, [&] { return calibrator.choices([&](const QuantPlace&) { return form(); }); });
+  }
+
+  // What each rounded value adds to the outputs, on the first samples of the calibration.
+  std::map<ValueId, NoiseShare> noise_shares(const Graph& graph, const QuantPlacement& placement,
+                                             const Dataset& samples) {
+    NoiseShares meter(graph, placement, choices_, static_config(), device_,
+                      static_cast<uint64_t>(options_.compute.seed));
+    LoaderConfig config;
+    config.batch = 1;
+    config.preprocess = preprocess_of(options_.data);
+    config.binding = with_context(options_.model, [&] { return bind_samples(graph, samples, options_.data); });
+    Loader loader(samples, config);
+    loader.start(0);
+    for (int64_t i = 0; i < noise_samples; ++i) {
+      const Batch* const batch = loader.next();
+      if (batch == nullptr) break;
+      meter.add(inputs_of(*batch, device_));
+    }
+    return meter.shares();
   }
 
   Json lineage() const {
     Json settings;
-    for (const char* key :
-         {"weights", "activations", "granularity", "calibration", "profile", "target", "symmetric", "limit", "seed"})
+    for (const char* key : {"weights", "activations", "granularity", "calibration", "profile", "target", "symmetric",
+                            "max-drop", "limit", "seed"})
       if (context_.report.settings.contains(key)) settings[key] = context_.report.settings[key];
     return {{"command", "quantize"}, {"settings", std::move(settings)}};
   }
 
   SampleUse sample_use(const DataOptions& data) const { return {data, loaded_.graph, context_, options_.compute.seed}; }
 
-  // The written file against the input, on the test samples where there are some, else on those of the calibration.
-  void compare(const Graph& written, const Dataset& calibration) {
-    DataOptions all = options_.data;
-    all.limit = 0;
-    const DatasetPtr test = find_samples(sample_use(all), all.data, "test");
-    const Dataset& samples = test != nullptr ? *test : calibration;
-    const Evaluation before = evaluate_samples(loaded_.graph, samples, all, options_.batch, device_);
-    const Evaluation after = evaluate_samples(written, samples, all, options_.batch, device_);
-    const Closeness close = closeness(before.outputs, after.outputs);
+  // Runs the input on the test samples where there are some, else on those of the calibration.
+  void open_comparison(const Dataset& calibration) {
+    all_.limit = 0;
+    own_test_ = find_samples(sample_use(all_), all_.data, "test");
+    test_ = own_test_ != nullptr ? own_test_.get() : &calibration;
+    before_ = evaluate(loaded_.graph);
+  }
+
+  Evaluation evaluate(const Graph& graph) const {
+    return evaluate_samples(graph, *test_, all_, options_.batch, device_);
+  }
+
+  void report_comparison(const Evaluation& after) {
+    context_.report.result["float_values"] = float_values_;
+    const Closeness close = closeness(before_.outputs, after.outputs);
     Json& metrics = context_.report.metrics;
     metrics["cosine"] = close.cosine;
     metrics["snr_db"] = close.snr_db;
-    if (!samples.labelled()) return;
+    if (!test_->labelled()) return;
     metrics["accuracy"] = after.metrics.accuracy;
-    metrics["accuracy_before"] = before.metrics.accuracy;
-    metrics["accuracy_drop"] = before.metrics.accuracy - after.metrics.accuracy;
+    metrics["accuracy_before"] = before_.metrics.accuracy;
+    metrics["accuracy_drop"] = before_.metrics.accuracy - after.metrics.accuracy;
     metrics["loss"] = after.metrics.loss;
   }
 
@@ -184,6 +293,16 @@ class StaticRun {
   LoadedModel loaded_;
   bool tensorrt_;
   Calibration calibration_;
+  std::set<std::string> names_;  // of the weights that may be quantized
+  std::map<ValueId, std::vector<ActivationCodes>> choices_;
+  std::map<ValueId, NoiseShare> shares_;
+  std::vector<ValueId> order_;  // in which values become float
+  Json float_values_;
+  // What the quantized model is compared on, and with.
+  DataOptions all_;
+  DatasetPtr own_test_;
+  const Dataset* test_ = nullptr;
+  Evaluation before_;
 };
 
 }  // namespace

@@ -59,27 +59,52 @@ void Calibrator::observe(ValueId id, const at::Tensor& value) {
   else kernels::observe_histogram(device, observed, static_cast<kernels::Histogram*>(target));
 }
 
+kernels::Histogram Calibrator::histogram_of(const QuantPlace& place) const {
+  const at::Tensor& observed = observed_.at(place.value);
+  kernels::Histogram histogram;
+  if (calibration_.method == CalibrationMethod::minmax) histogram.range = from_device<kernels::ValueRange>(observed);
+  else histogram = from_device<kernels::Histogram>(observed);
+  const std::string& name = graph_.value(place.value).name;
+  if (histogram.range.non_finite > 0)
+    fail_input("value '{}' of node '{}': {} values are NaN or infinite on the calibration samples; --exclude the node",
+               name, place.layer, histogram.range.non_finite);
+  if (histogram.range.empty())
+    fail_input("value '{}' of node '{}': was never computed on the calibration samples; --exclude the node", name,
+               place.layer);
+  return limited(histogram, place.limits.low, place.limits.high);
+}
+
 std::map<ValueId, ActivationCodes> Calibrator::choose(const std::function<CodeForm(const QuantPlace&)>& form) const {
   std::map<ValueId, ActivationCodes> codes;
   for (const QuantPlace& place : placement_.places) {
-    const auto found = observed_.find(place.value);
-    if (found == observed_.end()) continue;
-    kernels::Histogram histogram;
-    if (calibration_.method == CalibrationMethod::minmax)
-      histogram.range = from_device<kernels::ValueRange>(found->second);
-    else histogram = from_device<kernels::Histogram>(found->second);
-    const std::string& name = graph_.value(place.value).name;
-    if (histogram.range.non_finite > 0)
-      fail_input(
-          "value '{}' of node '{}': {} values are NaN or infinite on the calibration samples; --exclude the node", name,
-          place.layer, histogram.range.non_finite);
-    if (histogram.range.empty())
-      fail_input("value '{}' of node '{}': was never computed on the calibration samples; --exclude the node", name,
-                 place.layer);
+    if (!observed_.contains(place.value)) continue;
     const CodeForm wanted = form(place);
-    codes.emplace(place.value, codes_of(choose_range(histogram, calibration_, wanted), place.non_negative, wanted));
+    codes.emplace(place.value,
+                  codes_of(choose_range(histogram_of(place), calibration_, wanted), place.non_negative, wanted));
   }
   return codes;
+}
+
+std::map<ValueId, std::vector<ActivationCodes>> Calibrator::choices(
+    const std::function<CodeForm(const QuantPlace&)>& form) const {
+  std::map<ValueId, std::vector<ActivationCodes>> choices;
+  for (const auto& [value, codes] : choose(form)) choices[value].push_back(codes);
+  if (calibration_.method != CalibrationMethod::mse) return choices;
+  constexpr float parts[] = {1, 0.875f, 0.75f, 0.625f, 0.5f, 0.375f, 0.25f, 0.125f};
+  constexpr float one_sided[] = {0.75f, 0.5f, 0.25f, 0.125f};
+  for (const QuantPlace& place : placement_.places) {
+    if (!observed_.contains(place.value)) continue;
+    const CodeForm wanted = form(place);
+    const ObservedRange all = choose_range(histogram_of(place), {CalibrationMethod::minmax}, wanted);
+    const auto consider = [&](float low, float high) {
+      choices[place.value].push_back(codes_of({all.low * low, all.high * high}, place.non_negative, wanted));
+    };
+    for (const float part : parts) consider(part, part);
+    if (place.non_negative || wanted.symmetric || wanted.is_signed || all.low >= 0) continue;
+    for (const float part : one_sided) consider(part, 1);
+    for (const float part : one_sided) consider(1, part);
+  }
+  return choices;
 }
 
 }  // namespace pare

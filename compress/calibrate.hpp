@@ -20,12 +20,18 @@ class Calibrator {
   // To be given to Executor::run(): any number of runs; one pass over the samples does for every method.
   const Observation& observation() const { return observation_; }
 
+  // Codes to choose from for every observed place: those of choose() first, then, for mse, those of ranges that are cut
+  // more or less on both sides or one.
+  std::map<ValueId, std::vector<ActivationCodes>> choices(const std::function<CodeForm(const QuantPlace&)>& form) const;
+
   // The codes of every observed place; `form` tells what is asked of it. Throws (exit 3) naming the first value in the
   // order of the nodes that was NaN or infinite, or that was never observed.
   std::map<ValueId, ActivationCodes> choose(const std::function<CodeForm(const QuantPlace&)>& form) const;
 
  private:
   void observe(ValueId id, const at::Tensor& value);
+  // What was seen of a place, within its limits; a range alone for minmax.
+  kernels::Histogram histogram_of(const QuantPlace& place) const;
 
   const Graph& graph_;
   const QuantPlacement& placement_;

@@ -161,6 +161,28 @@ Calibration Calibration::parse(const std::string& text) {
   fail_usage("--calibration: bad value (got '{}', expected minmax, percentile:P, entropy or mse)", text);
 }
 
+Histogram limited(const Histogram& histogram, float low, float high) {
+  Histogram result = histogram;
+  if (histogram.range.empty()) return result;
+  // Zero always lies inside.
+  low = std::min(low, 0.0f);
+  high = std::max(high, 0.0f);
+  const auto clamped = [&](float value) { return kernels::ordered_key(std::clamp(value, low, high)); };
+  result.range.lowest = clamped(histogram.range.minimum());
+  result.range.highest = clamped(histogram.range.maximum());
+  const auto bin_of = [&](float value) {
+    const double bin = std::floor(double{value} / bin_width(histogram)) - static_cast<double>(histogram.first);
+    return static_cast<int>(std::clamp(bin, 0.0, double{histogram_bins - 1}));
+  };
+  const int first = bin_of(low), last = bin_of(high);
+  for (int bin = 0; bin < histogram_bins; ++bin)
+    if (const int nearest = std::clamp(bin, first, last); nearest != bin) {
+      result.counts[nearest] += histogram.counts[bin];
+      result.counts[bin] = 0;
+    }
+  return result;
+}
+
 ObservedRange choose_range(const Histogram& histogram, const Calibration& calibration, CodeForm form) {
   const int steps = (1 << form.bits) - 1;
   const ObservedRange all = whole_range(histogram);

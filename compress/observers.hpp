@@ -45,6 +45,9 @@ struct ObservedRange {
 //   mse         the range with the least squared error of rounding and clipping
 ObservedRange choose_range(const kernels::Histogram& histogram, const Calibration& calibration, CodeForm form);
 
+// The histogram as if every value beyond the bounds had been at them.
+kernels::Histogram limited(const kernels::Histogram& histogram, float low, float high);
+
 // Scale and zero point of a range; `non_negative` values have the zero point at the lowest code. A range of one value
 // gets the scale at which that value is exact, a range of zeros the scale 1.
 ActivationCodes codes_of(ObservedRange range, bool non_negative, CodeForm form);

@@ -25,12 +25,16 @@ bool is(const Node& node, std::string_view op) { return node.domain.empty() && n
 
 class Placer {
  public:
-  Placer(const Graph& graph, const std::function<bool(const std::string&)>& selected, QuantProfile profile)
+  Placer(const Graph& graph, const std::function<bool(const std::string&)>& selected, QuantProfile profile,
+         const std::set<ValueId>& floats)
       : graph_(graph),
         selected_(selected),
+        floats_(floats),
         tensorrt_(profile == QuantProfile::tensorrt),
         consumers_(consumers_of(graph)),
-        producers_(graph.values.size(), nullptr) {
+        producers_(graph.values.size(), nullptr),
+        saturation_(graph),
+        float_(saturation_.inside()) {
     for (const Node& node : graph.nodes)
       for (const ValueId output : node.outputs)
         if (output != no_value) producers_[static_cast<size_t>(output)] = &node;
@@ -99,10 +103,18 @@ class Placer {
     });
   }
 
+  bool asked_float(ValueId id) const {
+    if (floats_.contains(id)) return true;
+    const Node* node = producer(id);
+    return node != nullptr && !floats_.empty() && (is(*node, moving) || is_nearest(*node)) &&
+           asked_float(node->inputs[0]);
+  }
+
   // Whether the value may be quantized: fp32, computed, and no Softmax reads it.
   bool possible(ValueId id) const {
     const Value& value = graph_.value(id);
     if (value.constant || (value.dtype != DType::float32 && value.dtype != DType::undefined)) return false;
+    if (asked_float(id)) return false;
     if (producer(id) != nullptr && is(*producer(id), "DequantizeLinear")) return false;  // is quantized already
     return std::none_of(consumers(id).begin(), consumers(id).end(), [](const Node* node) {
       return is(*node, "Softmax") || is(*node, "LogSoftmax") || is(*node, "QuantizeLinear");
@@ -112,7 +124,8 @@ class Placer {
   void place(ValueId id) {
     if (placed(id) || !possible(id)) return;
     const Node* node = producer(id);
-    QuantPlace place{QuantPlace::Kind::activation, id, -1, non_negative(id), no_value, node ? node->name : "", false};
+    QuantPlace place{QuantPlace::Kind::activation, id, -1, non_negative(id), no_value, node ? node->name : "", false,
+                     saturation_.limits(id)};
     result_.places.push_back(std::move(place));
   }
 
@@ -182,8 +195,8 @@ class Placer {
                      : is(node, "Gemm")          ? (node.integer("transB", 0) != 0 ? 0 : 1)
                                                  : static_cast<int>(rank) - 1;
     place(input);
-    result_.places.push_back({QuantPlace::Kind::weight, weight, axis, false, no_value, node.name, false});
-    result_.layers.push_back({node.name, input, weight, bias});
+    result_.places.push_back({QuantPlace::Kind::weight, weight, axis, false, no_value, node.name, false, {}});
+    result_.layers.push_back({node.name, input, weight, bias, end});
     place_end(node, end);
   }
 
@@ -263,11 +276,13 @@ class Placer {
 
   const Graph& graph_;
   const std::function<bool(const std::string&)>& selected_;
+  const std::set<ValueId>& floats_;
   const bool tensorrt_;
-  std::set<const Node*> joined_;  // sums and products that are quantized
-  std::set<const Node*> float_;   // sums and products that are not quantized whatever they read
   std::vector<std::vector<const Node*>> consumers_;
   std::vector<const Node*> producers_;
+  const Saturation saturation_;
+  std::set<const Node*> float_;   // sums and products that are not quantized whatever they read
+  std::set<const Node*> joined_;  // sums and products that are quantized
   QuantPlacement result_;
 };
 
@@ -282,8 +297,8 @@ const QuantPlace* QuantPlacement::find(ValueId value) const {
 bool moves_values(const Node& node) { return is(node, moving); }
 
 QuantPlacement place_quantization(const Graph& graph, const std::function<bool(const std::string& weight)>& selected,
-                                  QuantProfile profile) {
-  return Placer(graph, selected, profile).run();
+                                  QuantProfile profile, const std::set<ValueId>& floats) {
+  return Placer(graph, selected, profile, floats).run();
 }
 
 }  // namespace pare

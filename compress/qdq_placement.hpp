@@ -4,9 +4,11 @@
 
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
+#include "compress/saturation.hpp"
 #include "src/graph/graph.hpp"
 
 namespace pare {
@@ -22,6 +24,7 @@ struct QuantPlace {
   ValueId same_as = no_value;
   std::string layer;   // name of the node that computes the value, or that the weight belongs to; empty for inputs
   bool outer = false;  // weight of the first or last layer, or what it reads: 8 bits by default
+  ValueLimits limits;  // of an activation: beyond them its readers see no difference, so no codes are spent there
 };
 
 // A layer whose bias is stored as integers with the scale (input scale) * (weight scale).
@@ -30,6 +33,7 @@ struct QuantLayer {
   ValueId input = no_value;   // activation place that it reads
   ValueId weight = no_value;  // weight place
   ValueId bias = no_value;    // constant, of the node or of the Add behind a MatMul; no_value: none
+  ValueId output = no_value;  // the value behind what the runtime computes as one with the node; a place or not
 };
 
 struct QuantPlacement {
@@ -51,7 +55,7 @@ bool moves_values(const Node& node);
 //   - Add, Mul, Concat, GlobalAveragePool, AveragePool, Sigmoid and LeakyRelu are quantized where everything computed
 //     that they read is; operators that only move values take their input's place along.
 //   - What Softmax reads is not quantized; operators without an integer kernel stay float, and so do the sums and
-//     products inside of Gelu and the like.
+//     products inside of Gelu, HardSwish and the like.
 //   - Weights have a scale per output channel: Conv axis 0, Gemm the output's axis, MatMul the last.
 // tensorrt: from its documentation
 //   - Places lie in front of Conv, ConvTranspose, Gemm and MatMul, none behind them, and in front of the input of an
@@ -60,8 +64,9 @@ enum class QuantProfile { ort, tensorrt };
 
 // `selected`: whether the weight of that name is quantized; a layer whose weight is not stays float as a whole. Layers
 // with weights used by other nodes, too, stay float. The graph may hold BatchNormalization behind Conv: it counts as
-// part of it, since it is folded before the file is written.
+// part of it, since it is folded before the file is written. Values of `floats`, and what only moves them, are not
+// quantized, nor is what reads them and needs that.
 QuantPlacement place_quantization(const Graph& graph, const std::function<bool(const std::string& weight)>& selected,
-                                  QuantProfile profile = QuantProfile::ort);
+                                  QuantProfile profile = QuantProfile::ort, const std::set<ValueId>& floats = {});
 
 }  // namespace pare

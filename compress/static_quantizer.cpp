@@ -4,6 +4,7 @@
 
 #include "src/graph/passes/fold_batch_normalization.hpp"
 #include "src/graph/passes/fold_pad.hpp"
+#include "src/graph/passes/fold_scaling.hpp"
 #include "src/graph/passes/mean_as_pool.hpp"
 #include "src/graph/passes/plain_gemm.hpp"
 #include "src/graph/shape_rules.hpp"
@@ -67,31 +68,40 @@ Graph prepare_for_quantization(const Graph& graph) {
   fold_pad(prepared);
   plain_gemm(prepared);
   infer_shapes(prepared);
+  fold_scaling(prepared);
   mean_as_pool(prepared);
   verify(prepared);
   return prepared;
 }
 
-std::vector<StaticLayer> quantize_statically(Graph& graph, const QuantPlacement& placement,
-                                             const std::map<ValueId, ActivationCodes>& activations,
-                                             const StaticConfig& config) {
-  QuantizedValues values{activations, {}, config.integer_bias};
-  std::vector<StaticLayer> layers;
+std::map<ValueId, EncodedWeight> encode_weights(const Graph& graph, const QuantPlacement& placement,
+                                                const std::map<ValueId, ActivationCodes>& activations,
+                                                const StaticConfig& config) {
+  std::map<ValueId, EncodedWeight> encoded;
   for (const QuantLayer& layer : placement.layers) {
     const QuantPlace& place = *placement.find(layer.weight);
     const QuantPlace& input = *placement.find(layer.input);
     const ActivationCodes& codes = activations.at(input.same_as == no_value ? input.value : input.same_as);
-    const std::vector<float> weights =
-        finite_floats(*graph.value(layer.weight).constant, graph.value(layer.weight).name);
+    const Value& weight = graph.value(layer.weight);
     std::vector<float> least;
     if (config.integer_bias) least = least_weight_scales(graph, layer, codes.scale);
-    if (config.per_channel && static_cast<int64_t>(least.size()) !=
-                                  graph.value(layer.weight).constant->shape[static_cast<size_t>(place.axis)])
+    if (config.per_channel &&
+        static_cast<int64_t>(least.size()) != weight.constant->shape[static_cast<size_t>(place.axis)])
       least.clear();  // a bias that stays float
-    EncodedWeight encoded = encode(graph, place, weights, least, config);
+    encoded.emplace(layer.weight, encode(graph, place, finite_floats(*weight.constant, weight.name), least, config));
+  }
+  return encoded;
+}
+
+std::vector<StaticLayer> quantize_statically(Graph& graph, const QuantPlacement& placement,
+                                             const std::map<ValueId, ActivationCodes>& activations,
+                                             const StaticConfig& config) {
+  const QuantizedValues values{activations, encode_weights(graph, placement, activations, config), config.integer_bias};
+  std::vector<StaticLayer> layers;
+  for (const QuantLayer& layer : placement.layers) {
+    const EncodedWeight& encoded = values.weights.at(layer.weight);
     layers.push_back({layer.name, node_named(graph, layer.name).op, encoded.groups.shape, config.weight_bits,
-                      snr_db(weights, encoded.decoded())});
-    values.weights.emplace(layer.weight, std::move(encoded));
+                      snr_db(graph.value(layer.weight).constant->as<float>(), encoded.decoded())});
   }
   insert_qdq(graph, placement, values);
   return layers;
@@ -108,6 +118,19 @@ std::vector<std::string> float_products(const Graph& graph, const QuantPlacement
     labels.push_back(node.label());
   }
   return labels;
+}
+
+size_t integer_products(const Graph& graph, const QuantPlacement& placement) {
+  size_t count = 0;
+  for (const Node& node : graph.nodes)
+    if (node.domain.empty() && node.op == "MatMul" && placement.find(node.inputs[0]) != nullptr &&
+        placement.find(node.inputs[1]) != nullptr)
+      ++count;
+  for (const QuantLayer& layer : placement.layers) {
+    const std::string& op = node_named(graph, layer.name).op;
+    if (op == "Gemm" || (op == "Conv" && placement.find(layer.output) != nullptr)) ++count;
+  }
+  return count;
 }
 
 }  // namespace pare

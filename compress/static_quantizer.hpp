@@ -9,8 +9,9 @@
 
 namespace pare {
 
-// The graph in the form that quantizes well: batch normalizations, zero padding and Gemm's factors folded, means as
-// pools, shapes inferred. A folded weight keeps its name.
+// The graph in the form that quantizes well: batch normalizations, constants that are multiplied or added
+// behind layers, zero padding and Gemm's factors folded, means as pools, shapes inferred. A folded weight keeps its
+// name.
 Graph prepare_for_quantization(const Graph& graph);
 
 struct StaticConfig {
@@ -19,6 +20,11 @@ struct StaticConfig {
   ScaleSearch search = ScaleSearch::absmax;
   bool integer_bias = true;
 };
+
+// The placement's weights as integers, by value. Throws (exit 3) naming a weight or bias that is not finite.
+std::map<ValueId, EncodedWeight> encode_weights(const Graph& graph, const QuantPlacement& placement,
+                                                const std::map<ValueId, ActivationCodes>& activations,
+                                                const StaticConfig& config);
 
 struct StaticLayer {
   std::string name;  // of the node
@@ -36,5 +42,9 @@ std::vector<StaticLayer> quantize_statically(Graph& graph, const QuantPlacement&
 
 // Labels of the nodes that multiply or convolve in float although `placement` was asked for: "Conv node 'x'".
 std::vector<std::string> float_products(const Graph& graph, const QuantPlacement& placement);
+
+// How many of the placement's layers and matrix products compute in integers in ONNX Runtime: those whose inputs are
+// quantized, and for Conv the output.
+size_t integer_products(const Graph& graph, const QuantPlacement& placement);
 
 }  // namespace pare

@@ -141,6 +141,44 @@ class Static(unittest.TestCase):
         self.assertEqual([row["name"] for row in done["layers"]], ["first_matmul"])
         self.assertIn("Gemm node 'last' stays float", done["warnings"])
 
+    def test_a_value_with_outliers_stays_float_and_is_named(self):
+        random = np.random.default_rng(3)
+        weights = {"a": random.standard_normal((32, 64)), "b": random.standard_normal((64, 32)), "c": random.standard_normal((32, 8))}
+        weights["a"][:, 5] = 0
+        weights["b"] *= 0.1
+        outlier = np.zeros(32)
+        outlier[7] = 3000
+        weights |= {"outlier": outlier, "scale": np.ones(32), "bias": np.zeros(32)}
+        nodes = [helper.make_node("MatMul", ["x", "a"], ["h"], name="first"), helper.make_node("Relu", ["h"], ["r"]),
+                 helper.make_node("MatMul", ["r", "b"], ["m"], name="second"), helper.make_node("Add", ["m", "outlier"], ["wide"], name="add"),
+                 helper.make_node("Abs", ["wide"], ["positive"]), helper.make_node("Sub", ["positive", "outlier2"], ["narrow"]), helper.make_node("MatMul", ["narrow", "c"], ["y"], name="last")]
+        weights["outlier2"] = outlier
+        value = lambda name, size: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", size])  # noqa: E731
+        graph = helper.make_graph(nodes, "wide", [value("x", 32)], [value("y", 8)],
+                                  [numpy_helper.from_array(w.astype(np.float32), n) for n, w in weights.items()])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), self.model)
+        samples = random.standard_normal((64, 32)).astype(np.float32)
+        np.savez(self.data, x=samples)
+        done = report(self.model, "--data", self.data, "-o", self.out)
+        self.assertEqual([row["name"] for row in done["result"]["float_values"]], ["wide"])
+        self.assertGreater(done["metrics"]["cosine"], 0.999)
+        before, after = plain(self.model, {"x": samples}), plain(self.out, {"x": samples})
+        self.assertGreater((before * after).sum() / np.sqrt((before ** 2).sum() * (after ** 2).sum()), 0.999)
+
+    def test_max_drop_leaves_the_most_sensitive_layers_float(self):
+        dense_model(self.model)
+        rough = ["--data", self.data, "--weights", "int2", "-o", self.out, "--force"]
+        free = report(self.model, *rough)
+        bound = (1 - free["metrics"]["cosine"]) / 2
+        done = report(self.model, *rough, "--max-drop", bound)
+        self.assertLessEqual(1 - done["metrics"]["cosine"], bound)
+        self.assertLess(len(done["layers"]), len(free["layers"]))
+        self.assertLessEqual(len(done["history"]), 8)
+        missed = report(self.model, *rough, "--max-drop", 0, code=5)
+        self.assertTrue(self.out.exists())
+        self.assertEqual(missed["verdict"], "goal-missed")
+        self.assertIn("give --data", pare(self.model, "--max-drop", 0.1, "-o", self.out, "--force", code=2).stderr)
+
     def test_dry_run_runs_nothing(self):
         dense_model(self.model)
         plan = report(self.model, "--data", self.data, "--dry-run", "-o", self.out)["plan"]

@@ -1,0 +1,74 @@
+// Which rounded values make the outputs differ: the noise that each place of a placement adds to them, to first order.
+#pragma once
+
+#include <map>
+#include <set>
+#include <vector>
+
+#include "compress/qdq_placement.hpp"
+#include "compress/static_quantizer.hpp"
+#include "src/exec/executor.hpp"
+
+namespace pare {
+
+// Of an activation the codes with the least noise among those to choose from, of a weight its only ones.
+struct NoiseShare {
+  double noise = 0;  // the mean over the batches of |J e|^2 / |outputs|^2, summed over the outputs
+  size_t choice = 0;
+};
+
+class NoiseShares {
+ public:
+  // `choices`: the codes that may be for each place; a weight is rounded as for the first ones. The graph, `choices`
+  // and the placement must outlive the meter.
+  NoiseShares(const Graph& graph, const QuantPlacement& placement,
+              const std::map<ValueId, std::vector<ActivationCodes>>& choices, const StaticConfig& config,
+              at::Device device, uint64_t seed);
+  NoiseShares(const NoiseShares&) = delete;
+
+  // One batch, in the order of Graph::inputs: a run forward and one backward. With J the derivative of the outputs by a
+  // place's values and e their rounding errors, |J e|^2 is estimated by the gradients g of a sum of the outputs with
+  // random signs (Hutchinson 1990): as sum (g e)^2 for activations, whose errors are independent, over at most 16,384
+  // of a tensor's elements drawn at random, and as (sum g e)^2 for weights, whose errors are the same for every sample.
+  // Outputs that are integers, or do not depend on what is quantized, do not count; what a last Softmax or Sigmoid
+  // reads counts as an output, too.
+  void add(std::span<const at::Tensor> inputs);
+
+  // By the place's value: activations with codes of their own, and weights. 1 - cosine of the outputs is about half of
+  // the sum.
+  std::map<ValueId, NoiseShare> shares() const;
+
+ private:
+  void see(ValueId id, const at::Tensor& value);
+  at::Tensor signed_sum(const std::vector<at::Tensor>& outputs) const;
+  void add_activation(ValueId id, const at::Tensor& value);
+
+  const std::map<ValueId, std::vector<ActivationCodes>>& choices_;
+  Executor executor_;
+  Parameters parameters_;
+  Observation observation_;
+  std::map<ValueId, at::Tensor> watched_;
+  std::map<ValueId, at::Tensor> weight_errors_;
+  std::map<ValueId, std::vector<double>> sums_;  // by choice
+  uint64_t seed_;
+  uint32_t batches_ = 0;
+};
+
+struct IslandConfig {
+  double target = 0;  // noise of all places that is no reason to leave any float
+  double costly = 0;  // noise of one place alone at which it stays float even though a layer loses its integer kernel
+  size_t most = 0;    // places
+};
+
+// The places whose values should stay float: the noisiest first, until what is left adds at most the target. Places
+// that add less than a hundredth of it do not count, and of weights none. `integer_layers` tells how many layers have
+// integer kernels when such values stay float.
+std::set<ValueId> float_islands(const QuantPlacement& placement, const std::map<ValueId, NoiseShare>& shares,
+                                const IslandConfig& config,
+                                const std::function<size_t(const std::set<ValueId>&)>& integer_layers);
+
+// The order in which values should become float: `islands`, then all others with a share, weights too, the noisiest
+// first.
+std::vector<ValueId> float_order(const std::map<ValueId, NoiseShare>& shares, const std::set<ValueId>& islands);
+
+}  // namespace pare

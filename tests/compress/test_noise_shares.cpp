@@ -1,0 +1,89 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/randn.h>
+#include <doctest/doctest.h>
+
+#include "compress/float_search.hpp"
+#include "compress/noise_shares.hpp"
+#include "tests/support/graph_builder.hpp"
+
+namespace pare::test {
+namespace {
+
+// Two products of x that are added; the second is multiplied with `gain` on its way to the output.
+Graph two_paths(float gain) {
+  GraphBuilder b;
+  const ValueId x = b.input("x", {-1, 32});
+  const ValueId first = b.node("Relu", {b.node("MatMul", {x, b.weight("w1", {32, 32})})});
+  const ValueId second = b.node("Tanh", {b.node("MatMul", {x, b.weight("w2", {32, 32})})});
+  const ValueId loud = b.node("MatMul", {second, b.weight("w3", {32, 8}, gain)});
+  return b.finish(b.node("Sub", {b.node("MatMul", {first, b.weight("w4", {32, 8})}), loud}));
+}
+
+// Codes 4 bits wide over -1..1 or coarser by `factor`.
+ActivationCodes coarse(float factor) { return {factor * 2 / 15, 8, 0, 15}; }
+
+}  // namespace
+
+TEST_CASE("noise_shares: the share of a value is what rounding it alone adds to the outputs") {
+  const Graph graph = two_paths(0.5f);
+  const QuantPlacement placement = place_quantization(graph, [](const std::string&) { return true; });
+  const ValueId x = graph.find("x");
+  REQUIRE(placement.find(x) != nullptr);
+  std::map<ValueId, std::vector<ActivationCodes>> choices;
+  for (const QuantPlace& place : placement.places)
+    if (place.kind == QuantPlace::Kind::activation) choices[place.value] = {coarse(4), {0.05f, 128, 0, 255}};
+  NoiseShares meter(graph, placement, choices, {}, at::kCPU, 3);
+  const Executor executor(graph);
+  const Parameters parameters(graph, at::kCPU, Training::off);
+  double noise = 0, power = 0;
+  for (int i = 0; i < 24; ++i) {
+    const at::Tensor sample = at::randn({8, 32});
+    meter.add({&sample, 1});
+    const at::Tensor rounded = sample.div(0.05f).round().clamp(-128, 127).mul(0.05f);
+    const c10::AutoGradMode no_grad(false);
+    const at::Tensor before = executor.run(parameters, {&sample, 1}, false)[0];
+    noise += (executor.run(parameters, {&rounded, 1}, false)[0] - before).square().sum().item<double>();
+    power += before.square().sum().item<double>();
+  }
+  const NoiseShare share = meter.shares().at(x);
+  CHECK(share.choice == 1);  // the finer codes
+  CHECK(share.noise == doctest::Approx(noise / power).epsilon(0.35));
+}
+
+TEST_CASE("noise_shares: islands are the noisiest values, and those that cost a layer only where it pays") {
+  QuantPlacement placement;
+  std::map<ValueId, NoiseShare> shares;
+  for (const ValueId id : {0, 1, 2, 3}) {
+    placement.places.push_back({});
+    placement.places.back().value = id;
+  }
+  shares = {{0, {0.5, 0}}, {1, {0.2, 0}}, {2, {0.1, 0}}, {3, {0.001, 0}}};
+  const auto free = [](const std::set<ValueId>&) { return size_t{4}; };
+  CHECK((float_islands(placement, shares, {0.15, 1, 4}, free) == std::set<ValueId>{0, 1}));
+  CHECK((float_islands(placement, shares, {0.15, 1, 1}, free) == std::set<ValueId>{0}));
+  CHECK(float_islands(placement, shares, {1, 1, 4}, free).empty());
+  // Value 1 takes a layer along: it stays where its noise is below what that is worth, and 2 goes instead.
+  const auto costs = [](const std::set<ValueId>& floats) { return size_t{4} - floats.count(1); };
+  CHECK((float_islands(placement, shares, {0.15, 0.3, 4}, costs) == std::set<ValueId>{0, 2}));
+  CHECK((float_islands(placement, shares, {0.15, 0.1, 4}, costs) == std::set<ValueId>{0, 1}));
+  CHECK((float_order(shares, {2}) == std::vector<ValueId>{2, 0, 1, 3}));
+}
+
+TEST_CASE("float_search: the fewest floats that lose no more, within the evaluations") {
+  int asked = 0;
+  const auto drop = [&](size_t floats) {
+    ++asked;
+    return 1.0 / static_cast<double>(1 + floats);
+  };
+  const FloatSearch found = search_floats(0, 100, 0.1, 20, drop);
+  CHECK((found.met && found.floats == 9));
+  asked = 0;
+  CHECK(search_floats(0, 100, 0.1, 3, drop).met);
+  CHECK(asked == 3);
+  const FloatSearch missed = search_floats(2, 100, 0.001, 5, drop);
+  CHECK_FALSE(missed.met);
+  CHECK(missed.drop < 1.0 / 50);
+  CHECK(search_floats(4, 100, 0.5, 8, drop).floats == 4);
+}
+
+}  // namespace pare::test
