@@ -80,7 +80,7 @@ std::string overview_help() {
 }
 
 std::string command_help(const CLI::App& app, const Command& command) {
-  std::string text = fmt::format("pare {}: {}\n\n{}", command.name, command.summary, usage_of(app, command));
+  std::string text = fmt::format("pare {}: {}\n{}", command.name, command.summary, usage_of(app, command));
   std::string group;
   for (const auto* option : app.get_options()) {
     if (option->nonpositional() && option->get_group() != group) {
@@ -89,7 +89,7 @@ std::string command_help(const CLI::App& app, const Command& command) {
     }
     text += entry(names_of(*option), text_of(*option));
   }
-  return text + fmt::format("\nDefaults are in brackets. Example:\n  {}\n", command.example);
+  return text + fmt::format("Defaults are in brackets. Example:\n  {}\n", command.example);
 }
 
 }  // namespace pare

@@ -46,8 +46,7 @@ void add_training_options(CLI::App& app, TrainingOptions& options) {
   add_real(app, "--ema", {0, 1, false, true}, options.ema, "decay of the weights' average; 0: none");
   add_integer(app, "--early-stop", at_least_zero, options.early_stop, "epochs without a better validation; 0: never");
   add_text(app, "--augment", "LIST", options.augment, augmentation_usages().c_str())->check(check_augment, "");
-  add_choice(app, "--batch-norm", {"freeze", "train", "reestimate"}, options.batch_norm,
-             "statistics; reestimate: also anew at the end");
+  add_choice(app, "--batch-norm", {"freeze", "train", "reestimate"}, options.batch_norm, "statistics; anew at the end");
   add_choice(app, "--precision", {"auto", "fp32", "bf16", "fp16"}, options.precision,
              "auto: bf16 where the GPU has it");
 }

@@ -102,13 +102,13 @@ void add_pruning_options(CLI::App& app, PruneOptions& options) {
   app.option_defaults()->group("Pruning");
   add_real(app, "--sparsity", {0, 1, true, true}, options.sparsity, "share of the weights, blocks, channels or heads")
       ->default_str("");
-  add_text(app, "--structure", "weight|N:M|block:RxC|channel|head|residual", options.structure, "what goes")
+  add_text(app, "--structure", "weight|N:M|block:RxC|channel|head|residual", options.structure, "what is cut")
       ->check([](const std::string& text) { return makes_smaller(text) ? "" : refusal(parse_pattern, text); }, "");
   add_choice(app, "--importance", importance_names(), options.importance, "what scores the weights");
   add_real(app, "--average", {0, 1}, options.average, "decay of the scores' average; 1: their sum");
   add_choice(app, "--scope", {"auto", "global", "layer", "erk"}, options.scope,
              "layers ranked together, or each alone");
-  add_text(app, "--schedule", "auto|one-shot|iterative:N|cubic|linear|exponential", options.schedule, "how")
+  add_text(app, "--schedule", "auto|one-shot|iterative:N|cubic|linear|exponential", options.schedule, "its growth")
       ->check([](const std::string& text) { return text == "auto" ? "" : refusal(parse_schedule, text); }, "");
   add_integer(app, "--prune-steps", at_least_zero, options.prune_steps, "steps over which it rises; 0: the first half");
   add_real(app, "--regrow", {0, 1, false, true}, options.regrow, "share of the kept weights exchanged, at first");

@@ -65,7 +65,7 @@ TEST_CASE("parse: options that are not given keep their defaults") {
   CHECK(options.data.split == "train");
   CHECK(options.data.mean.empty());
   CHECK(options.teacher.teachers == std::vector<std::string>{"original"});
-  CHECK(options.schedule == "cubic");
+  CHECK(options.schedule == "auto");
   CHECK_FALSE(options.output.force);
 }
 
@@ -131,7 +131,8 @@ TEST_CASE("parse: bad values name the option, what was given and what is expecte
       {{"--device", "gpu"}, "--device: bad value (got 'gpu', expected auto, cpu, cuda or cuda:N)"},
       {{"--device", "cuda:"}, "--device: bad value (got 'cuda:', expected auto, cpu, cuda or cuda:N)"},
       {{"--augment", "flop"},
-       "--augment: unknown augmentation (got 'flop', expected some of: flip, shift:N, crop:N, erase, jitter); did you "
+       "--augment: unknown augmentation (got 'flop', expected some of: flip, shift:N, crop:N, erase, jitter, mixup:A); "
+       "did you "
        "mean 'flip'?"},
       {{"--augment", "shift"}, "--augment: bad value (got 'shift', expected shift:N with N pixels of at least 1)"},
       {{"--augment", "crop:0"}, "--augment: bad value (got 'crop:0', expected crop:N with N pixels of at least 1)"},
