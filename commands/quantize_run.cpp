@@ -55,8 +55,7 @@ class StaticRun {
         loaded_(load_executable(options.model)),
         tensorrt_(options.profile == "tensorrt"),
         calibration_(Calibration::parse(options.calibration)),
-        names_(select_tensors(loaded_.graph, options.include, options.exclude)),
-        all_(options.data) {}
+        names_(select_tensors(loaded_.graph, options.include, options.exclude)) {}
 
   ExitCode run() {
     context_.report.settings["granularity"] = options_.granularity;
@@ -73,11 +72,10 @@ class StaticRun {
       return integer_products(prepared, placed(prepared, floats));
     });
     order_ = float_order(shares_, islands);
-    open_comparison(*samples);
     size_t floats = islands.size();
     bool met = true;
     if (options_.max_drop >= 0) {
-      const FloatSearch found = search(prepared, whole, floats);
+      const FloatSearch found = search(prepared, whole, floats, *samples);
       floats = found.floats;
       met = found.met;
     }
@@ -85,7 +83,7 @@ class StaticRun {
     report_layers(prepared, quantized, floats);
     const QuantizedOutput written = write_quantized(
         loaded_.model, quantized.graph, lineage(), options_.output, [](const Graph&) {}, context_);
-    report_comparison(evaluate(written.graph));
+    report_comparison(written.graph, *samples);
     print(quantized.layers, float_products(prepared, quantized.placement));
     return written.smaller && met ? ExitCode::ok : ExitCode::goal_missed;
   }
@@ -130,7 +128,9 @@ class StaticRun {
     return result;
   }
 
-  FloatSearch search(const Graph& prepared, const QuantPlacement& whole, size_t first) {
+  // Chooses by the samples of the calibration: those of the test only measure the result.
+  FloatSearch search(const Graph& prepared, const QuantPlacement& whole, size_t first, const Dataset& samples) {
+    const Evaluation before = evaluate(loaded_.graph, samples);
     Progress progress("max-drop", evaluations, progress_style(context_.quiet, stderr));
     int64_t done = 0;
     // Files without any quantized layer are no answer.
@@ -141,9 +141,9 @@ class StaticRun {
     };
     while (last > first + 1 && nothing_left(last - 1)) --last;
     return search_floats(first, last, options_.max_drop, evaluations, [&](size_t floats) {
-      const Evaluation after = evaluate(quantize(prepared, whole, floats).graph);
-      const double drop = test_->labelled() ? before_.metrics.accuracy - after.metrics.accuracy
-                                            : 1 - closeness(before_.outputs, after.outputs).cosine;
+      const Evaluation after = evaluate(quantize(prepared, whole, floats).graph, samples);
+      const double drop = samples.labelled() ? before.metrics.accuracy - after.metrics.accuracy
+                                             : 1 - closeness(before.outputs, after.outputs).cosine;
       progress.update(++done, fmt::format("{} values in float: drop {:.5f}", floats, drop));
       context_.report.history.push_back({{"step", done}, {"floats", floats}, {"drop", drop}});
       return drop;
@@ -231,28 +231,27 @@ class StaticRun {
 
   SampleUse sample_use(const DataOptions& data) const { return {data, loaded_.graph, context_, options_.compute.seed}; }
 
-  // Runs the input on the test samples where there are some, else on those of the calibration.
-  void open_comparison(const Dataset& calibration) {
-    all_.limit = 0;
-    own_test_ = find_samples(sample_use(all_), all_.data, "test");
-    test_ = own_test_ != nullptr ? own_test_.get() : &calibration;
-    before_ = evaluate(loaded_.graph);
+  Evaluation evaluate(const Graph& graph, const Dataset& samples) const {
+    return evaluate_samples(graph, samples, options_.data, options_.batch, device_);
   }
 
-  Evaluation evaluate(const Graph& graph) const {
-    return evaluate_samples(graph, *test_, all_, options_.batch, device_);
-  }
-
-  void report_comparison(const Evaluation& after) {
+  // The written file against the input, on the test samples where there are some, else on those of the calibration.
+  void report_comparison(const Graph& written, const Dataset& calibration) {
     context_.report.result["float_values"] = float_values_;
-    const Closeness close = closeness(before_.outputs, after.outputs);
+    DataOptions all = options_.data;
+    all.limit = 0;
+    const DatasetPtr test = find_samples(sample_use(all), all.data, "test");
+    const Dataset& samples = test != nullptr ? *test : calibration;
+    const Evaluation before = evaluate(loaded_.graph, samples);
+    const Evaluation after = evaluate(written, samples);
+    const Closeness close = closeness(before.outputs, after.outputs);
     Json& metrics = context_.report.metrics;
     metrics["cosine"] = close.cosine;
     metrics["snr_db"] = close.snr_db;
-    if (!test_->labelled()) return;
+    if (!samples.labelled()) return;
     metrics["accuracy"] = after.metrics.accuracy;
-    metrics["accuracy_before"] = before_.metrics.accuracy;
-    metrics["accuracy_drop"] = before_.metrics.accuracy - after.metrics.accuracy;
+    metrics["accuracy_before"] = before.metrics.accuracy;
+    metrics["accuracy_drop"] = before.metrics.accuracy - after.metrics.accuracy;
     metrics["loss"] = after.metrics.loss;
   }
 
@@ -298,11 +297,6 @@ class StaticRun {
   std::map<ValueId, NoiseShare> shares_;
   std::vector<ValueId> order_;  // in which values become float
   Json float_values_;
-  // What the quantized model is compared on, and with.
-  DataOptions all_;
-  DatasetPtr own_test_;
-  const Dataset* test_ = nullptr;
-  Evaluation before_;
 };
 
 }  // namespace

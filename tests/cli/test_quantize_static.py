@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import unittest
 
+import models
 import numpy as np
 import onnx
 import onnxruntime
@@ -178,6 +179,21 @@ class Static(unittest.TestCase):
         self.assertTrue(self.out.exists())
         self.assertEqual(missed["verdict"], "goal-missed")
         self.assertIn("give --data", pare(self.model, "--max-drop", 0.1, "-o", self.out, "--force", code=2).stderr)
+
+    def test_max_drop_chooses_without_the_test_images(self):
+        model = models.convolutional(self.folder / "cnn.onnx", size=8)
+        data = pathlib.Path(models.idx_folder(self.folder / "data", count=64, size=8))
+        command = [model, "--data", data, "--weights", "int2", "--max-drop", 0.05, "-o", self.out, "--force"]
+        done = subprocess.run([PARE, "quantize", *map(str, command), "--report", "-"], capture_output=True, text=True, timeout=120)
+        first, written = json.loads(done.stdout), self.out.read_bytes()
+        self.assertTrue(first["history"])
+        images = data / "t10k-images-idx3-ubyte"
+        images.write_bytes(images.read_bytes()[:16] + bytes(64 * 64))
+        again = subprocess.run([PARE, "quantize", *map(str, command), "--report", "-"], capture_output=True, text=True, timeout=120)
+        second = json.loads(again.stdout)
+        self.assertEqual(second["history"], first["history"])
+        self.assertEqual(self.out.read_bytes(), written)
+        self.assertNotEqual(second["metrics"]["cosine"], first["metrics"]["cosine"])
 
     def test_dry_run_runs_nothing(self):
         dense_model(self.model)
