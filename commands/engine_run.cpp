@@ -1,5 +1,8 @@
 #include "commands/engine_run.hpp"
 
+#include <cstdlib>
+
+#include <ATen/Context.h>
 #include <ATen/Parallel.h>
 #include <ATen/detail/CUDAHooksInterface.h>
 
@@ -32,6 +35,18 @@ std::vector<NamedBinding> named_bindings(const DataOptions& options) {
 
 Layout layout_of(const DataOptions& options) {
   return options.layout == "nhwc" ? Layout::nhwc : options.layout == "nchw" ? Layout::nchw : Layout::unknown;
+}
+
+// Results that depend neither on the number of threads nor on which thread or block of a device comes first. On CPU,
+// matrix products and convolutions split their sums by the number of threads, so that one thread computes; samples are
+// prepared by others. On CUDA an operator that has no such form is an error, by name.
+void compute_deterministically() {
+  at::set_num_threads(1);
+  at::globalContext().setDeterministicAlgorithms(true, false);
+  at::globalContext().setDeterministicCuDNN(true);
+  at::globalContext().setBenchmarkCuDNN(false);
+  // Read by cuBLAS when it starts: https://docs.nvidia.com/cuda/cublas, "Results reproducibility".
+  setenv("CUBLAS_WORKSPACE_CONFIG", ":4096:8", 0);
 }
 
 DatasetPtr open_part(const SampleUse& use, const std::string& path, const std::string& split, bool only_split) {
@@ -67,6 +82,7 @@ at::Device set_up_device(const ComputeOptions& options, RunContext& context) {
     set_threads(static_cast<int>(options.threads));
     at::set_num_threads(static_cast<int>(options.threads));
   }
+  if (options.deterministic) compute_deterministically();
   const at::Device device = device_named(options.device);
   context.report.device = {{"type", device.is_cuda() ? "cuda" : "cpu"}, {"threads", at::get_num_threads()}};
   return device;

@@ -84,12 +84,13 @@ std::string command_help(const CLI::App& app, const Command& command) {
   std::string group;
   for (const auto* option : app.get_options()) {
     if (option->nonpositional() && option->get_group() != group) {
+      text += group.empty() ? fmt::format("\n{:<28}[defaults are in brackets]\n", option->get_group() + ":")
+                            : fmt::format("\n{}:\n", option->get_group());
       group = option->get_group();
-      text += fmt::format("\n{}:\n", group);
     }
     text += entry(names_of(*option), text_of(*option));
   }
-  return text + fmt::format("Defaults are in brackets. Example:\n  {}\n", command.example);
+  return text + fmt::format("Example: {}\n", command.example);
 }
 
 }  // namespace pare

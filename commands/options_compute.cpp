@@ -27,6 +27,7 @@ void add_compute_options(CLI::App& app, ComputeOptions& options) {
   add_text(app, "--device", "auto|cpu|cuda[:N]", options.device, "where the model runs")->check(check_device, "");
   add_integer(app, "--threads", {0, 4096}, options.threads, "CPU threads; 0: all that the process may use");
   add_integer(app, "--seed", {0, 9e18}, options.seed, "same input and same seed give the same bytes");
+  add_flag(app, "--deterministic", options.deterministic, "these bytes with any --threads: one computes");
 }
 
 void add_resume_options(CLI::App& app, ResumeOptions& options) {

@@ -11,11 +11,12 @@ class App;
 
 namespace pare {
 
-// --device --threads --seed
+// --device --threads --seed --deterministic
 struct ComputeOptions {
   std::string device = "auto";  // auto | cpu | cuda | cuda:N
   int64_t threads = 0;          // 0: the cores this process may use
   int64_t seed = 0;             // >= 0
+  bool deterministic = false;   // the same bytes with any number of threads too
 };
 
 // --run-dir --checkpoint-every --no-resume

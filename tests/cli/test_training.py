@@ -14,6 +14,7 @@ import models
 import numpy as np
 
 PARE = os.environ["PARE"]
+FASHION_CNN = str(pathlib.Path(__file__).resolve().parents[2] / "models" / "fashion-cnn.onnx")
 
 
 class Training(unittest.TestCase):
@@ -72,6 +73,14 @@ class Training(unittest.TestCase):
         kinds = [signal.SIGKILL, signal.SIGTERM, signal.SIGKILL, signal.SIGUSR1, signal.SIGKILL, signal.SIGINT]
         self.assertGreaterEqual(self.interrupted("parts.onnx", kinds, *options), 3)
         self.assertEqual(self.sha256("parts.onnx"), self.sha256("whole.onnx"))
+
+    def test_deterministic_gives_the_same_bytes_with_any_number_of_threads(self):
+        """Of a model whose sums are long enough to be split: without --deterministic its bytes depend on the threads."""
+        data = models.idx_folder(self.folder / "larger", count=256, size=28)
+        for threads in 1, 2:
+            self.run_to(0, [PARE, "distill", FASHION_CNN, "--teacher", "none", "--init", "keep", "--data", data, "--device", "cpu", "--epochs", "2",
+                            "--threads", str(threads), "--deterministic", "-q", "-o", str(self.folder / f"threads{threads}.onnx")])
+        self.assertEqual(self.sha256("threads1.onnx"), self.sha256("threads2.onnx"))
 
     def test_a_run_folder_of_other_settings_is_refused(self):
         run = ["--run-dir", self.folder / "shared.run", "--epochs", "50", "--checkpoint-every", "1"]
