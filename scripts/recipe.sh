@@ -19,6 +19,9 @@ curve_recipe=(--epochs 40 --lr 1e-2 --weight-decay 1e-4 --augment flip,shift:1 -
 teacher_recipe=(--epochs 30 --batch 128 --optimizer sgd --lr 0.1 --weight-decay 5e-4 --warmup 400 --lr-schedule cosine
                 --label-smoothing 0.05 --ema 0.999 --augment flip,shift:2 --precision bf16)
 
+# What models/fashion-resnet.onnx says of training images, for all scripts that have it as teacher.
+teacher_cache=build/teacher
+
 # Of the 60,000 training images, held out for every choice; the test images only measure.
 holdout=5000
 
@@ -26,6 +29,10 @@ holdout=5000
 qat_epochs=15
 qat_recipe=(--quantizer lsq --optimizer adamw --lr 2e-3 --weight-decay 1e-4 --lr-schedule cosine)
 qat_teaching=(--temperature 2 --kd-weight 0.5 --augment flip,shift:1)
+
+# scripts/repro_chain.sh: pare qat of what the curve's recipe has pruned
+chain_recipe=(--activations none --quantizer lsq --epochs 15 --batch 128 --optimizer adamw --lr 2e-3 --weight-decay 1e-4 --lr-schedule cosine
+              --augment flip,shift:1 --precision bf16 --temperature 1 --kd-weight 0.5)
 
 # scripts/repro_student.sh: pare distill
 student_recipe=(--epochs 40 --batch 128 --optimizer adamw --lr 1e-2 --weight-decay 1e-3 --lr-schedule cosine --augment flip,shift:1 --precision bf16)

@@ -3,7 +3,7 @@
 #
 # Test accuracy and size against sparsity: prunes the bundled CNN with the recipe of scripts/recipe.sh, evaluates the
 # written .h5 on the 10,000 test images, and prints the mean over seeds 1..N (default 3) for each SPARSITY (default 0.8 0.9 0.95 0.98).
-# The teacher is models/fashion-resnet.onnx; its outputs are kept in build/prune_curve/teacher for all runs.
+# The teacher is models/fashion-resnet.onnx; its outputs are kept in build/teacher for all scripts that have it.
 # Every finished run is kept in build/prune_curve/ and not repeated; a changed recipe or model starts afresh.
 # As many runs at once as there are cores, one thread each.
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
@@ -39,7 +39,7 @@ run() {
   [[ ! -f $run.evaluated.json ]] || return 0
   say "sparsity $sparsity, seed $seed"
   "$release/pare" prune "$model" --data "$fashion_data" --holdout "$holdout" --sparsity "$sparsity" "${prune_recipe[@]}" \
-    "${curve_recipe[@]}" --teacher-cache build/prune_curve/teacher --seed "$seed" --threads 1 -o "$run.onnx" -o "$run.h5" --report "$run.pruned.json" --force --quiet >&2
+    "${curve_recipe[@]}" --teacher-cache "$teacher_cache" --seed "$seed" --threads 1 -o "$run.onnx" -o "$run.h5" --report "$run.pruned.json" --force --quiet >&2
   "$release/pare" evaluate "$run.h5" --against "$model" --data "$fashion_data" --split test --threads 1 --report "$run.part.json" --quiet >&2
   mv -- "$run.part.json" "$run.evaluated.json"
 }

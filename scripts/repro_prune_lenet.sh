@@ -4,7 +4,7 @@
 # Test accuracy of LeNet-300-100 and LeNet-5 with 1/FACTOR of their weights on Fashion-MNIST, against dense references. A dense network is
 # trained; pruning it takes as many epochs again, and the reference trains on for as many, with the same teacher and recipe. A row a MODEL:FACTOR (default 300-100:20 300-100:50 300-100:100 5:50 5:100 5:200):
 # the mean over seeds 1..N (default 3) of the test accuracy of the best epoch on 5,000 held-out training images.
-# The teacher is models/fashion-resnet.onnx (its outputs are kept in build/prune_lenet/teacher), --epochs is 40, --limit (of the training images; 0: all) is for a quick look.
+# The teacher is models/fashion-resnet.onnx (its outputs are kept in build/teacher), --epochs is 40, --limit (of the training images; 0: all) is for a quick look.
 # Finished runs are kept in build/prune_lenet/ and not repeated; a changed recipe starts afresh. One thread a run, as many runs at
 # once as there are cores.
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
@@ -38,7 +38,7 @@ export PARE_TORCH_DIR=$torch_dir
 cd -- "$root"
 teacher=models/fashion-resnet.onnx
 common=(--data "$fashion_data" --limit "$limit" --epochs "$epochs" --batch 128 "${lenet_recipe[@]}"
-        --teacher "$teacher" --teacher-cache build/prune_lenet/teacher --threads 1 --device cpu --force --quiet)
+        --teacher "$teacher" --teacher-cache "$teacher_cache" --threads 1 --device cpu --force --quiet)
 ((limit > 0)) || common+=(--holdout "$holdout")
 prune=(--importance taylor --average 0.99 --scope global --schedule cubic)
 key=$({ sha256sum <"$teacher"; cat scripts/make_lenet.py; printf '%s ' "${common[@]}" "${prune[@]}"; } | sha256sum | cut -c 1-12)

@@ -4,7 +4,7 @@
 # Test accuracy of quantization-aware training on Fashion-MNIST against the float model: a row a MODEL (cnn, the bundled one, or
 # lenet-5) with so many bits of WEIGHTS and ACTIVATIONS, the first and last layer at 8 bits. Default: 8:8 4:4 3:3 2:4 2:2 of both. The mean
 # over seeds 1..N (default 3) of the written file's accuracy, of the best epoch on 5,000 held-out training images.
-# The teacher is models/fashion-resnet.onnx; its outputs are kept in build/repro_qat/teacher. LeNet-5 is trained first, with the same teacher.
+# The teacher is models/fashion-resnet.onnx; its outputs are kept in build/teacher. LeNet-5 is trained first, with the same teacher.
 # Finished runs are kept in build/repro_qat/ and not repeated; a changed recipe starts afresh. One thread a run, as many runs at once as
 # there are cores.
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
@@ -35,7 +35,7 @@ build release pare
 export PARE_TORCH_DIR=$torch_dir
 cd -- "$root"
 work=build/repro_qat
-teaching=(--teacher models/fashion-resnet.onnx --teacher-cache "$work/teacher" "${qat_teaching[@]}")
+teaching=(--teacher models/fashion-resnet.onnx --teacher-cache "$teacher_cache" "${qat_teaching[@]}")
 common=(--data "$fashion_data" --holdout "$holdout" --batch 128 --threads 1 --device cpu --force --quiet "${teaching[@]}")
 key=$({ sha256sum <models/fashion-cnn.onnx; cat scripts/make_lenet.py; printf '%s ' "${common[@]}" "${qat_recipe[@]}" "$epochs"; } | sha256sum | cut -c 1-12)
 out=$work/$key

@@ -36,7 +36,7 @@ run() {
   local kind=$1 seed=$2 run=$out/$1-$2 teaching=(--teacher none)
   [[ ! -f $run.json ]] || return 0
   say "$kind teacher, seed $seed"
-  [[ $kind == without ]] || teaching=(--teacher "$teacher" --teacher-cache build/repro_student/teacher "${student_teaching[@]}")
+  [[ $kind == without ]] || teaching=(--teacher "$teacher" --teacher-cache "$teacher_cache" "${student_teaching[@]}")
   "$test_python" scripts/make_fashion_cnn.py "$run.init.onnx" --seed "$seed"
   "$release/pare" distill "$run.init.onnx" --init keep --data "$fashion_data" --holdout "$holdout" "${student_recipe[@]}" "${teaching[@]}" \
     --threads 1 --device cpu --seed "$seed" -o "$run.onnx" --report "$run.trained.json" --force --quiet >&2
