@@ -240,7 +240,10 @@ class Evaluator {
   Latency time(const LoadedModel& model, int64_t size) const {
     const auto runner = runner_of(model);
     if (!dataset_) {
-      const SyntheticBatch made = with_context(model.model.path, [&] { return synthetic_batch(model.graph, size); });
+      InputShapes shapes;
+      for (const std::string& text : options_.data.shapes) shapes.insert(parse_input_shape(text));
+      const SyntheticBatch made =
+          with_context(model.model.path, [&] { return synthetic_batch(model.graph, size, shapes); });
       return time_runner(*runner, made.batch);
     }
     std::vector<int64_t> samples(static_cast<size_t>(size));

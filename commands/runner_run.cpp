@@ -91,15 +91,19 @@ Runtimes find_runtimes(const std::string& text) {
   return runtimes;
 }
 
-SyntheticBatch synthetic_batch(const Graph& graph, int64_t size) {
+SyntheticBatch synthetic_batch(const Graph& graph, int64_t size, const InputShapes& shapes) {
+  check_input_shapes(graph, shapes);
   SyntheticBatch made;
   for (const Port& port : graph.inputs) {
     const Value& value = graph.value(port.value);
     BatchArray array{value.dtype, {}, nullptr};
+    const auto given = shapes.find(value.name);
     if (!port.ranked) fail_input("input '{}' has no declared shape; give --data", value.name);
     for (size_t i = 0; i < port.dims.size(); ++i) {
-      const int64_t known = port.dims[i].size;
-      if (known < 0 && i != 0) fail_input("input '{}': dimension {} has no fixed size; give --data", value.name, i);
+      int64_t known = port.dims[i].size;
+      if (known < 0 && i != 0 && given != shapes.end()) known = given->second[i];
+      if (known < 0 && i != 0)
+        fail_input("input '{}': dimension {} has no fixed size; give --shape or --data", value.name, i);
       array.shape.push_back(known < 0 ? size : known);
     }
     made.memory.push_back(

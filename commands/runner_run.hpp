@@ -6,6 +6,7 @@
 
 #include "commands/engine_run.hpp"
 #include "src/exec/ort_runtime.hpp"
+#include "src/graph/input_shapes.hpp"
 
 namespace pare {
 
@@ -35,13 +36,14 @@ struct Runtimes {
 // where it is found, else pare.
 Runtimes find_runtimes(const std::string& text);
 
-// A batch of `size` made of the declared input shapes, filled with zeros. Throws (exit 3) when a dimension that is not
-// the first is not known.
+// A batch of `size` made of the declared input shapes, filled with zeros; `shapes` has the sizes that the model leaves
+// open but for the first, which `size` then is. Throws (exit 3) when a dimension that is not the first is not known,
+// and as check_input_shapes() does.
 struct SyntheticBatch {
   std::vector<Bytes> memory;
   Batch batch;
 };
-SyntheticBatch synthetic_batch(const Graph& graph, int64_t size);
+SyntheticBatch synthetic_batch(const Graph& graph, int64_t size, const InputShapes& shapes);
 
 struct Latency {
   double p50 = 0;  // milliseconds

@@ -175,6 +175,16 @@ class Evaluate(unittest.TestCase):
         self.assertEqual(done["metrics"]["latency_ms_p50"], done["result"]["latencies"][0]["latency_ms_p50"])
         report("evaluate", self.base, "--data", self.data, "--latency", "--batch-sizes", "64", "--runtime", "pare")
 
+    def test_latency_with_shapes_that_the_model_leaves_open(self):
+        values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 3, "height", "width"]) for name in ("image", "relu")]
+        open_model = self.folder / "open.onnx"
+        onnx.save(helper.make_model(helper.make_graph([helper.make_node("Relu", ["image"], ["relu"])], "open", values[:1], values[1:]), ir_version=8), open_model)
+        timed = ["evaluate", open_model, "--latency", "--runtime", "pare"]
+        self.assertIn("dimension 2 has no fixed size; give --shape or --data", pare(*timed, code=3).stderr)
+        rows = report(*timed, "--shape", "image=1x3x8x9", "--batch-sizes", "1,4")["result"]["latencies"]
+        self.assertEqual([row["batch"] for row in rows], [1, 4])
+        self.assertIn("got 1x4x8x9, expected", pare(*timed, "--shape", "image=1x4x8x9", code=3).stderr)
+
 
 if __name__ == "__main__":
     unittest.main()
