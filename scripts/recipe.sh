@@ -31,7 +31,7 @@ qat_recipe=(--quantizer lsq --optimizer adamw --lr 2e-3 --weight-decay 1e-4 --lr
 qat_teaching=(--temperature 2 --kd-weight 0.5 --augment flip,shift:1)
 
 # scripts/repro_chain.sh: pare qat of what the curve's recipe has pruned
-chain_recipe=(--activations none --quantizer lsq --epochs 15 --batch 128 --optimizer adamw --lr 2e-3 --weight-decay 1e-4 --lr-schedule cosine
+chain_recipe=(--activations none --quantizer lsq --epochs 15 --batch 128 --optimizer adamw --lr 2e-3 --weight-decay 1e-3 --lr-schedule cosine
               --augment flip,shift:1 --precision bf16 --temperature 1 --kd-weight 0.5)
 
 # scripts/repro_student.sh: pare distill
