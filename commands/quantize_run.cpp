@@ -118,7 +118,7 @@ class StaticRun {
     const auto last = order_.begin() + static_cast<std::ptrdiff_t>(floats);
     Quantized result{prepared, placed(prepared, std::set<ValueId>(order_.begin(), last)), {}};
     std::map<ValueId, ActivationCodes> codes;
-    for (const auto& [value, choice] : choices_) codes[value] = choice[shares_.at(value).choice];
+    for (const auto& [value, choice] : choices_) codes[value] = choice[shares_.at(value).choice].codes;
     // Moved values whose origin is no place any more have the codes that it would have.
     for (const QuantPlace& place : result.placement.places)
       if (const QuantPlace* before = whole.find(place.value); before != nullptr && before->same_as != no_value)
@@ -185,8 +185,8 @@ class StaticRun {
     return config;
   }
 
-  std::map<ValueId, std::vector<ActivationCodes>> calibrate(const Graph& graph, const QuantPlacement& placement,
-                                                            const Dataset& samples) {
+  std::map<ValueId, std::vector<CodesChoice>> calibrate(const Graph& graph, const QuantPlacement& placement,
+                                                        const Dataset& samples) {
     const c10::AutoGradMode no_grad(false);
     const Executor executor(graph);
     const Parameters parameters(graph, device_, Training::off);
@@ -293,7 +293,7 @@ class StaticRun {
   bool tensorrt_;
   Calibration calibration_;
   std::set<std::string> names_;  // of the weights that may be quantized
-  std::map<ValueId, std::vector<ActivationCodes>> choices_;
+  std::map<ValueId, std::vector<CodesChoice>> choices_;
   std::map<ValueId, NoiseShare> shares_;
   std::vector<ValueId> order_;  // in which values become float
   Json float_values_;

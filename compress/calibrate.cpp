@@ -32,6 +32,10 @@ kernels::FloatType float_type_of(const at::Tensor& tensor) {
   fail_run("calibration: values of type {} cannot be observed", c10::toString(tensor.scalar_type()));
 }
 
+// How much worse for the values themselves a range may be that is as good as the best: ranges that few samples' outputs
+// prefer are no better for others where the values lose more.
+constexpr double close_error = 1.5;
+
 }  // namespace
 
 Calibrator::Calibrator(const Graph& graph, const QuantPlacement& placement, const Calibration& calibration,
@@ -85,19 +89,24 @@ std::map<ValueId, ActivationCodes> Calibrator::choose(const std::function<CodeFo
   return codes;
 }
 
-std::map<ValueId, std::vector<ActivationCodes>> Calibrator::choices(
+std::map<ValueId, std::vector<CodesChoice>> Calibrator::choices(
     const std::function<CodeForm(const QuantPlace&)>& form) const {
-  std::map<ValueId, std::vector<ActivationCodes>> choices;
-  for (const auto& [value, codes] : choose(form)) choices[value].push_back(codes);
+  std::map<ValueId, std::vector<CodesChoice>> choices;
+  for (const auto& [value, codes] : choose(form)) choices[value].push_back({codes, true});
   if (calibration_.method != CalibrationMethod::mse) return choices;
   constexpr float parts[] = {1, 0.875f, 0.75f, 0.625f, 0.5f, 0.375f, 0.25f, 0.125f};
   constexpr float one_sided[] = {0.75f, 0.5f, 0.25f, 0.125f};
   for (const QuantPlace& place : placement_.places) {
     if (!observed_.contains(place.value)) continue;
     const CodeForm wanted = form(place);
-    const ObservedRange all = choose_range(histogram_of(place), {CalibrationMethod::minmax}, wanted);
+    const kernels::Histogram histogram = histogram_of(place);
+    const ObservedRange all = choose_range(histogram, {CalibrationMethod::minmax}, wanted);
+    const double most =
+        close_error * range_error(histogram, choose_range(histogram, calibration_, wanted), wanted);
     const auto consider = [&](float low, float high) {
-      choices[place.value].push_back(codes_of({all.low * low, all.high * high}, place.non_negative, wanted));
+      const ObservedRange range{all.low * low, all.high * high};
+      choices[place.value].push_back(
+          {codes_of(range, place.non_negative, wanted), range_error(histogram, range, wanted) <= most});
     };
     for (const float part : parts) consider(part, part);
     if (place.non_negative || wanted.symmetric || wanted.is_signed || all.low >= 0) continue;

@@ -21,8 +21,8 @@ class Calibrator {
   const Observation& observation() const { return observation_; }
 
   // Codes to choose from for every observed place: those of choose() first, then, for mse, those of ranges that are cut
-  // more or less on both sides or one.
-  std::map<ValueId, std::vector<ActivationCodes>> choices(const std::function<CodeForm(const QuantPlace&)>& form) const;
+  // more or less on both sides or one; close are those with at most 1.5 times the values' least squared error.
+  std::map<ValueId, std::vector<CodesChoice>> choices(const std::function<CodeForm(const QuantPlace&)>& form) const;
 
   // The codes of every observed place; `form` tells what is asked of it. Throws (exit 3) naming the first value in the
   // order of the nodes that was NaN or infinite, or that was never observed.

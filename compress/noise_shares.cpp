@@ -68,21 +68,21 @@ Graph with_logits(const Graph& graph) {
 }  // namespace
 
 NoiseShares::NoiseShares(const Graph& graph, const QuantPlacement& placement,
-                         const std::map<ValueId, std::vector<ActivationCodes>>& choices, const StaticConfig& config,
+                         const std::map<ValueId, std::vector<CodesChoice>>& choices, const StaticConfig& config,
                          at::Device device, uint64_t seed)
     : choices_(choices), executor_(with_logits(graph)), parameters_(graph, device, Training::on), seed_(seed) {
   observation_.watched.resize(graph.values.size(), false);
   std::map<ValueId, ActivationCodes> first;
   for (const auto& [id, codes] : choices) {
     observation_.watched[static_cast<size_t>(id)] = true;
-    sums_[id].resize(codes.size(), 0.0);
-    first.emplace(id, codes.front());
+    sums_[id].resize(codes.size());
+    first.emplace(id, codes.front().codes);
   }
   observation_.seen = [this](ValueId id, const at::Tensor& value) { see(id, value); };
   for (const auto& [id, weight] : encode_weights(graph, placement, first, config)) {
     const Tensor decoded = Tensor::of(DType::float32, weight.groups.shape, weight.decoded());
     weight_errors_[id] = to_aten(decoded).to(device).sub(parameters_.tensor(id).detach());
-    sums_[id] = {0.0};
+    sums_[id].resize(1);
   }
 }
 
@@ -117,10 +117,17 @@ void NoiseShares::add_activation(ValueId id, const at::Tensor& value) {
   };
   const at::Tensor values = part_of(value), gradients = part_of(value.grad());
   const double weight = static_cast<double>(value.numel()) / static_cast<double>(std::max<int64_t>(1, values.numel()));
-  std::vector<double>& sums = sums_.at(id);
-  const std::vector<ActivationCodes>& choices = choices_.at(id);
-  for (size_t i = 0; i < choices.size(); ++i)
-    sums[i] += weight * gradients.mul(rounding_error(values, choices[i])).square().sum(at::kDouble).item<double>();
+  std::vector<Sums>& sums = sums_.at(id);
+  const std::vector<CodesChoice>& choices = choices_.at(id);
+  double first = 0;
+  for (size_t i = 0; i < choices.size(); ++i) {
+    const at::Tensor moved = gradients.mul(rounding_error(values, choices[i].codes));
+    const double noise = weight * moved.square().sum(at::kDouble).item<double>();
+    if (i == 0) first = noise;
+    sums[i].noise += noise;
+    sums[i].gain += first - noise;
+    sums[i].squared_gain += (first - noise) * (first - noise);
+  }
 }
 
 void NoiseShares::add(std::span<const at::Tensor> inputs) {
@@ -137,7 +144,7 @@ void NoiseShares::add(std::span<const at::Tensor> inputs) {
     const at::Tensor gradient = parameters_.tensor(id).grad();
     if (!gradient.defined()) continue;
     const double change = gradient.mul(error).sum(at::kDouble).item<double>();
-    sums_.at(id).front() += change * change;
+    sums_.at(id).front().noise += change * change;
   }
   for (const Parameter& parameter : parameters_.all()) parameter.tensor.mutable_grad().reset();
   watched_.clear();
@@ -147,10 +154,19 @@ void NoiseShares::add(std::span<const at::Tensor> inputs) {
 std::map<ValueId, NoiseShare> NoiseShares::shares() const {
   std::map<ValueId, NoiseShare> shares;
   for (const auto& [id, sums] : sums_) {
-    const auto least = std::min_element(sums.begin(), sums.end());
-    shares[id] = {*least / std::max(batches_, 1u), static_cast<size_t>(least - sums.begin())};
+    size_t best = 0;
+    for (size_t i = 1; i < sums.size(); ++i)
+      if (sums[i].noise < sums[best].noise && allowed(choices_.at(id)[i], sums[i])) best = i;
+    shares[id] = {sums[best].noise / std::max(batches_, 1u), best};
   }
   return shares;
+}
+
+bool NoiseShares::allowed(const CodesChoice& choice, const Sums& sums) const {
+  constexpr double standard_errors = 3;
+  const double count = batches_, mean = sums.gain / std::max(count, 1.0);
+  const double variance = sums.squared_gain / std::max(count, 1.0) - mean * mean;
+  return choice.close || (count > 1 && mean > standard_errors * std::sqrt(std::max(variance, 0.0) / (count - 1)));
 }
 
 std::set<ValueId> float_islands(const QuantPlacement& placement, const std::map<ValueId, NoiseShare>& shares,

@@ -11,7 +11,8 @@
 
 namespace pare {
 
-// Of an activation the codes with the least noise among those to choose from, of a weight its only ones.
+// Of an activation the codes with the least noise among those that are close, or better than the first on the batches
+// beyond doubt: by three standard errors of the mean. Of a weight its only ones.
 struct NoiseShare {
   double noise = 0;  // the mean over the batches of |J e|^2 / |outputs|^2, summed over the outputs
   size_t choice = 0;
@@ -22,7 +23,7 @@ class NoiseShares {
   // `choices`: the codes that may be for each place; a weight is rounded as for the first ones. The graph, `choices`
   // and the placement must outlive the meter.
   NoiseShares(const Graph& graph, const QuantPlacement& placement,
-              const std::map<ValueId, std::vector<ActivationCodes>>& choices, const StaticConfig& config,
+              const std::map<ValueId, std::vector<CodesChoice>>& choices, const StaticConfig& config,
               at::Device device, uint64_t seed);
   NoiseShares(const NoiseShares&) = delete;
 
@@ -39,17 +40,23 @@ class NoiseShares {
   std::map<ValueId, NoiseShare> shares() const;
 
  private:
+  struct Sums {
+    double noise = 0;
+    double gain = 0, squared_gain = 0;  // noise of the first choice less this one's, of each batch
+  };
+
+  bool allowed(const CodesChoice& choice, const Sums& sums) const;
   void see(ValueId id, const at::Tensor& value);
   at::Tensor signed_sum(const std::vector<at::Tensor>& outputs) const;
   void add_activation(ValueId id, const at::Tensor& value);
 
-  const std::map<ValueId, std::vector<ActivationCodes>>& choices_;
+  const std::map<ValueId, std::vector<CodesChoice>>& choices_;
   Executor executor_;
   Parameters parameters_;
   Observation observation_;
   std::map<ValueId, at::Tensor> watched_;
   std::map<ValueId, at::Tensor> weight_errors_;
-  std::map<ValueId, std::vector<double>> sums_;  // by choice
+  std::map<ValueId, std::vector<Sums>> sums_;  // by choice
   uint64_t seed_;
   uint32_t batches_ = 0;
 };

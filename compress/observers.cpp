@@ -199,6 +199,10 @@ ObservedRange choose_range(const Histogram& histogram, const Calibration& calibr
   }
 }
 
+double range_error(const Histogram& histogram, ObservedRange range, CodeForm form) {
+  return squared_error(histogram, range, (1 << form.bits) - 1);
+}
+
 ActivationCodes codes_of(ObservedRange range, bool non_negative, CodeForm form) {
   const int count = 1 << form.bits;
   ActivationCodes codes;

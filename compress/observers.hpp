@@ -26,6 +26,12 @@ struct ActivationCodes {
   int highest = 255;
 };
 
+// One of the codes that an activation may get.
+struct CodesChoice {
+  ActivationCodes codes;
+  bool close = true;  // for the values themselves about as good as the best
+};
+
 // Which codes there may be.
 struct CodeForm {
   int bits = 8;
@@ -44,6 +50,10 @@ struct ObservedRange {
 //   entropy     the range whose quantized histogram is nearest by KL divergence (TensorRT's calibration, Migacz 2017)
 //   mse         the range with the least squared error of rounding and clipping
 ObservedRange choose_range(const kernels::Histogram& histogram, const Calibration& calibration, CodeForm form);
+
+// The squared error of rounding and clipping, summed over the histogram, of values that are written with the codes of
+// the range.
+double range_error(const kernels::Histogram& histogram, ObservedRange range, CodeForm form);
 
 // The histogram as if every value beyond the bounds had been at them.
 kernels::Histogram limited(const kernels::Histogram& histogram, float low, float high);
