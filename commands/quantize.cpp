@@ -18,7 +18,7 @@ namespace {
 // The options that depend on others.
 void resolve(QuantizeOptions& options) {
   if (options.activations.empty())
-    options.activations = options.data.data.empty() || !options.bits_budget.empty() || options.rounding != "nearest"
+    options.activations = options.data.data.empty() || !options.bits_budget.empty() || options.rounding == "gptq"
                               ? "none"
                           : options.profile == "tensorrt" ? "int8"
                                                           : "uint8";
@@ -47,9 +47,12 @@ void check(const QuantizeOptions& options) {
     if (activations != "none")
       fail_usage("--bits-budget: is for weights alone; give --activations none, or qat's --bits for each layer");
   }
+  if (options.outer_bits == 1) fail_usage("--outer-bits: bad value (got 1, expected 0 or 2 to 8)");
+  if (options.outer_bits > 0 && !needs_samples(options))
+    fail_usage("--outer-bits: is for weights with activations; give --data, or --bits-budget for weights alone");
   if (options.rounding != "nearest") {
-    if (activations != "none")
-      fail_usage("--rounding {}: is for weights alone; give --activations none, or --rounding nearest",
+    if (activations == "dynamic")
+      fail_usage("--rounding {}: is not for --activations dynamic; give --activations none, or --rounding nearest",
                  options.rounding);
     if (options.data.data.empty())
       fail_usage("--rounding {}: needs samples of the layers' inputs; give --data", options.rounding);
@@ -90,6 +93,8 @@ void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
              "type of the weights; below int8 with activations they are written as int8 codes, else as int4");
   add_choice(app, "--activations", {"uint8", "int8", "int4", "int3", "int2", "dynamic", "none"}, options.activations,
              "none and dynamic (at run time) need no data [uint8 with --data, int8 for tensorrt, else none]");
+  add_integer(app, "--outer-bits", {0, 8}, options.outer_bits,
+              "with activations: bits of the first and last layer's weights and inputs; 0: as the others");
   add_text(app, "--granularity", "tensor|channel|block:N", options.granularity,
            "weights that share a scale; blocks along K for weights alone [channel; block:32 for weights alone]");
   add_text(app, "--bits-budget", "BYTES|BPW", options.bits_budget,
@@ -97,8 +102,12 @@ void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
            "bits a weight, with the least error: of the weights, or with --data of the outputs");
   add_text(app, "--calibration", "minmax|percentile:P|entropy|mse", options.calibration,
            "how the range of activations is found; weights alone: minmax or mse");
-  add_choice(app, "--rounding", {"nearest", "gptq"}, options.rounding,
-             "gptq: weights alone, by what the layers' outputs on --data lose");
+  add_choice(app, "--rounding", {"nearest", "gptq", "adaround"}, options.rounding,
+             "gptq, adaround: by what the layers' outputs on --data lose; adaround is learned, layer after layer");
+  add_integer(app, "--rounding-steps", {1, 1 << 24}, options.rounding_steps, "adaround: a layer");
+  add_integer(
+      app, "--joint-steps", {-1, 1 << 24}, options.joint_steps,
+      "adaround: then steps of all weights, biases and ranges together, by the outputs [1000 below 8-bit activations]");
   add_real(app, "--max-drop", at_least_zero, options.max_drop,
            "the most sensitive values and layers stay float until the accuracy (without labels: the cosine of the "
            "outputs, of 1) drops by no more; at most 8 evaluations; exit 5 when missed");

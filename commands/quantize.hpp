@@ -19,11 +19,14 @@ struct QuantizeOptions {
   std::string model;
   std::string weights = "int8";  // int8 | int4 | int3 | int2
   std::string
-      activations;  // uint8 | int8 | int4 | int3 | int2 | dynamic | none; empty: by profile with data, else none
+      activations;         // uint8 | int8 | int4 | int3 | int2 | dynamic | none; empty: by profile with data, else none
+  int64_t outer_bits = 0;  // of the first and last layer, with activations; 0: as the others
   std::string granularity;           // tensor | channel | block:N; empty: channel with activations, else block:32
   std::string calibration = "mse";   // minmax | percentile:P | entropy | mse
   bool symmetric = false;            // activations
-  std::string rounding = "nearest";  // nearest | gptq
+  std::string rounding = "nearest";  // nearest | gptq | adaround
+  int64_t rounding_steps = 1000;     // of adaround, a layer
+  int64_t joint_steps = -1;          // of adaround with activations, behind them; below 0: where those have few bits
   std::string profile = "ort";       // ort | tensorrt
   std::string target = "vnni";       // vnni | avx2
   double max_drop = -1;              // below 0: no limit
@@ -55,6 +58,8 @@ ExitCode quantize_weights(const QuantizeOptions& options, RunContext& context, c
 ExitCode run_quantize_budget(const QuantizeOptions& options, RunContext& context);
 // Weights alone by --rounding gptq; with --bits-budget by `measure`.
 ExitCode run_quantize_gptq(const QuantizeOptions& options, RunContext& context, const MeasureChoices& measure);
+// Weights alone by --rounding adaround; with --bits-budget by `measure`.
+ExitCode run_quantize_adaround(const QuantizeOptions& options, RunContext& context, const MeasureChoices& measure);
 // Weights and activations, with samples; with --bits-budget as run_quantize_budget().
 ExitCode run_quantize(const QuantizeOptions& options, RunContext& context);
 

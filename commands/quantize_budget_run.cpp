@@ -43,6 +43,7 @@ ExitCode run_quantize_budget(const QuantizeOptions& options, RunContext& context
       }
   };
   if (options.rounding == "gptq") return run_quantize_gptq(options, context, measure);
+  if (options.rounding == "adaround") return run_quantize_adaround(options, context, measure);
   return quantize_weights(options, context, measure, nullptr);
 }
 

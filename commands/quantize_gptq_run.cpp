@@ -54,7 +54,7 @@ class GptqRounding {
                    [&] { orders_.emplace(owner, rounding_orders(hessians_->of(id))); });
     WeightLayout layout = weight_layout(graph_, id);
     // A Gemm's weight that is written transposed.
-    if (weight.groups.shape != *graph_.value(id).shape)
+    if (weight.node.op == "Gemm" && weight.node.integer("transB", 0) != 0)
       layout.view = {1, weight.groups.shape[0], weight.groups.shape[1]};
     RoundedWeight rounded = round_gptq(weight.values, layout, std::move(nearest), orders_.at(owner));
     rounding_seconds_ += seconds_since(start);

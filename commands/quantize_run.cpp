@@ -3,6 +3,7 @@
 #include "commands/engine_run.hpp"
 #include "commands/model_summary.hpp"
 #include "commands/quantize.hpp"
+#include "commands/quantize_adaround_run.hpp"
 #include "commands/quantize_output.hpp"
 #include "compress/calibrate.hpp"
 #include "compress/float_search.hpp"
@@ -73,6 +74,7 @@ class StaticRun {
     });
     order_ = float_order(shares_, islands);
     size_t floats = islands.size();
+    if (options_.rounding != "nearest") learn(prepared, placed(prepared, islands), whole, *samples);
     bool met = true;
     if (options_.max_drop >= 0) {
       const FloatSearch found = search(prepared, whole, floats, *samples);
@@ -113,19 +115,36 @@ class StaticRun {
     return placement;
   }
 
+  // The chosen codes of the activations, where fewer of them are quantized than in `whole`.
+  std::map<ValueId, ActivationCodes> codes_of(const QuantPlacement& placement, const QuantPlacement& whole) const {
+    std::map<ValueId, ActivationCodes> codes;
+    for (const auto& [value, choice] : choices_) codes[value] = choice[shares_.at(value).choice].codes;
+    for (const auto& [value, tuned] : learned_.activations) codes[value] = tuned;
+    // Moved values whose origin is no place any more have the codes that it would have.
+    for (const QuantPlace& place : placement.places)
+      if (const QuantPlace* before = whole.find(place.value); before != nullptr && before->same_as != no_value)
+        codes[place.value] = codes.at(before->same_as);
+    return codes;
+  }
+
   // With the first `floats` values of the ranking in float.
   Quantized quantize(const Graph& prepared, const QuantPlacement& whole, size_t floats) const {
     const auto last = order_.begin() + static_cast<std::ptrdiff_t>(floats);
     Quantized result{prepared, placed(prepared, std::set<ValueId>(order_.begin(), last)), {}};
-    std::map<ValueId, ActivationCodes> codes;
-    for (const auto& [value, choice] : choices_) codes[value] = choice[shares_.at(value).choice].codes;
-    // Moved values whose origin is no place any more have the codes that it would have.
-    for (const QuantPlace& place : result.placement.places)
-      if (const QuantPlace* before = whole.find(place.value); before != nullptr && before->same_as != no_value)
-        codes[place.value] = codes.at(before->same_as);
-    result.layers = with_context(
-        options_.model, [&] { return quantize_statically(result.graph, result.placement, codes, static_config()); });
+    const std::map<ValueId, ActivationCodes> codes = codes_of(result.placement, whole);
+    for (const auto& [bias, tuned] : learned_.biases) result.graph.value(bias).constant = tuned;
+    result.layers = with_context(options_.model, [&] {
+      return quantize_statically(result.graph, result.placement, codes, static_config(), learned_.weights);
+    });
     return result;
+  }
+
+  void learn(const Graph& prepared, const QuantPlacement& placement, const QuantPlacement& whole,
+             const Dataset& samples) {
+    learned_ = with_context(options_.model, [&] {
+      return learn_rounding({prepared, placement, codes_of(placement, whole), static_config()}, options_, samples,
+                            device_, context_);
+    });
   }
 
   // Chooses by the samples of the calibration: those of the test only measure the result.
@@ -157,6 +176,7 @@ class StaticRun {
                                         {"shape", layer.shape},
                                         {"bits", layer.bits},
                                         {"snr_db", layer.snr_db}});
+    report_rounding(quantized.layers);
     Json& values = float_values_ = Json::array();
     for (size_t i = 0; i < floats; ++i) {
       const Value& value = prepared.value(order_[i]);
@@ -169,16 +189,32 @@ class StaticRun {
       context_.warn(fmt::format("{} stays float", label));
   }
 
-  CodeForm form() const {
-    const char digit = options_.activations.back();
-    return {digit - '0', tensorrt_, options_.symmetric};
+  void report_rounding(const std::vector<StaticLayer>& layers) {
+    for (size_t i = 0; i < layers.size(); ++i) {
+      const auto found = learned_.errors.find(layers[i].weight);
+      if (found == learned_.errors.end()) continue;
+      context_.report.layers[i]["output_error"] = found->second.rounded;
+      context_.report.layers[i]["output_error_nearest"] = found->second.nearest;
+      if (found->second.kept_nearest)
+        context_.warn(fmt::format("layer '{}' keeps rounding to nearest: --rounding {} changes its outputs no less",
+                                  layers[i].name, options_.rounding));
+    }
+  }
+
+  CodeForm form(const QuantPlace& place) const {
+    const int bits = options_.activations.back() - '0', outer = static_cast<int>(options_.outer_bits);
+    return {place.outer && outer > 0 ? outer : bits, tensorrt_, options_.symmetric};
   }
 
   StaticConfig static_config() const {
     StaticConfig config;
     config.weight_bits = options_.weights.back() - '0';
+    config.outer_bits = static_cast<int>(options_.outer_bits);
     // Products of uint8 and int8 are added in 16 bits there: with 7 bits they cannot saturate.
-    if (options_.target == "avx2") config.weight_bits = std::min(config.weight_bits, 7);
+    if (options_.target == "avx2") {
+      config.weight_bits = std::min(config.weight_bits, 7);
+      config.outer_bits = std::min(config.outer_bits, 7);
+    }
     config.per_channel = options_.granularity != "tensor";
     config.search = ScaleSearch::mse;
     config.integer_bias = !tensorrt_;
@@ -199,7 +235,8 @@ class StaticRun {
     loader.start(0);
     while (const Batch* batch = loader.next())
       executor.run(parameters, inputs_of(*batch, device_), false, &calibrator.observation());
-    return with_context(options_.model, [&] { return calibrator.choices([&](const QuantPlace&) { return form(); }); });
+    return with_context(options_.model,
+                        [&] { return calibrator.choices([&](const QuantPlace& place) { return form(place); }); });
   }
 
   // What each rounded value adds to the outputs, on the first samples of the calibration.
@@ -223,8 +260,8 @@ class StaticRun {
 
   Json lineage() const {
     Json settings;
-    for (const char* key : {"weights", "activations", "granularity", "calibration", "profile", "target", "symmetric",
-                            "max-drop", "limit", "seed"})
+    for (const char* key : {"weights", "activations", "outer-bits", "granularity", "calibration", "rounding", "profile",
+                            "target", "symmetric", "max-drop", "limit", "seed"})
       if (context_.report.settings.contains(key)) settings[key] = context_.report.settings[key];
     return {{"command", "quantize"}, {"settings", std::move(settings)}};
   }
@@ -238,6 +275,7 @@ class StaticRun {
   // The written file against the input, on the test samples where there are some, else on those of the calibration.
   void report_comparison(const Graph& written, const Dataset& calibration) {
     context_.report.result["float_values"] = float_values_;
+    if (!learned_.report.is_null()) context_.report.result.update(learned_.report);
     DataOptions all = options_.data;
     all.limit = 0;
     const DatasetPtr test = find_samples(sample_use(all), all.data, "test");
@@ -295,6 +333,7 @@ class StaticRun {
   std::set<std::string> names_;  // of the weights that may be quantized
   std::map<ValueId, std::vector<CodesChoice>> choices_;
   std::map<ValueId, NoiseShare> shares_;
+  LearnedRounding learned_;     // empty with --rounding nearest
   std::vector<ValueId> order_;  // in which values become float
   Json float_values_;
 };
@@ -303,7 +342,9 @@ class StaticRun {
 
 ExitCode run_quantize(const QuantizeOptions& options, RunContext& context) {
   if (!options.bits_budget.empty()) return run_quantize_budget(options, context);
-  if (options.rounding == "gptq") return run_quantize_gptq(options, context, nullptr);
+  if (options.activations == "none")
+    return options.rounding == "gptq" ? run_quantize_gptq(options, context, nullptr)
+                                      : run_quantize_adaround(options, context, nullptr);
   return StaticRun(options, context).run();
 }
 

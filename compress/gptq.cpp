@@ -31,13 +31,6 @@ at::Tensor tensor_of(std::vector<float>& values) {
   return at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kFloat);
 }
 
-// The scale of each element.
-std::vector<float> scales_of(const EncodedWeight& weight) {
-  EncodedWeight ones = weight;
-  std::fill(ones.codes.begin(), ones.codes.end(), uint8_t{1});
-  return ones.decoded();
-}
-
 // sum over the outputs of d^T H d, for each group's d [K, outputs].
 double energy(const at::Tensor& matrices, const std::vector<RoundingOrder>& orders) {
   double total = 0;
@@ -86,7 +79,7 @@ std::vector<RoundingOrder> rounding_orders(const Hessian& hessian, double dampin
 RoundedWeight round_gptq(const std::vector<float>& values, const WeightLayout& layout, EncodedWeight nearest,
                          const std::vector<RoundingOrder>& orders) {
   const c10::AutoGradMode no_grad(false);
-  std::vector<float> elements = values, steps = scales_of(nearest), decoded = nearest.decoded();
+  std::vector<float> elements = values, steps = nearest.element_scales(), decoded = nearest.decoded();
   const at::Tensor matrices = inputs_first(tensor_of(elements), layout);
   const at::Tensor scales = inputs_first(tensor_of(steps), layout);
   const at::Tensor codes = at::empty(matrices.sizes(), at::kByte);

@@ -33,6 +33,12 @@ void keep_names(const Graph& before, Graph& after) {
   }
 }
 
+int bits_of(const EncodedWeight& weight) {
+  int bits = 2;
+  while (symmetric_codes(bits).highest < weight.range.highest) ++bits;
+  return bits;
+}
+
 const Node& node_named(const Graph& graph, const std::string& name) {
   return *std::find_if(graph.nodes.begin(), graph.nodes.end(), [&](const Node& node) { return node.name == name; });
 }
@@ -41,7 +47,8 @@ EncodedWeight encode(const Graph& graph, const QuantPlace& place, const std::vec
                      const std::vector<float>& least, const StaticConfig& config) {
   const Shape& shape = graph.value(place.value).constant->shape;
   const ScaleGroups groups{shape, static_cast<size_t>(place.axis), 0, !config.per_channel};
-  EncodedWeight weight = encode_nearest(values, groups, symmetric_codes(config.weight_bits), config.search);
+  const int bits = place.outer && config.outer_bits > 0 ? config.outer_bits : config.weight_bits;
+  EncodedWeight weight = encode_nearest(values, groups, symmetric_codes(bits), config.search);
   bool raised = false;
   for (size_t c = 0; c < least.size(); ++c) {
     float& scale = weight.scale[config.per_channel ? c : 0];
@@ -95,13 +102,16 @@ std::map<ValueId, EncodedWeight> encode_weights(const Graph& graph, const QuantP
 
 std::vector<StaticLayer> quantize_statically(Graph& graph, const QuantPlacement& placement,
                                              const std::map<ValueId, ActivationCodes>& activations,
-                                             const StaticConfig& config) {
-  const QuantizedValues values{activations, encode_weights(graph, placement, activations, config), config.integer_bias};
+                                             const StaticConfig& config,
+                                             const std::map<ValueId, EncodedWeight>& rounded) {
+  QuantizedValues values{activations, encode_weights(graph, placement, activations, config), config.integer_bias};
+  for (auto& [weight, encoded] : values.weights)
+    if (const auto found = rounded.find(weight); found != rounded.end()) encoded = found->second;
   std::vector<StaticLayer> layers;
   for (const QuantLayer& layer : placement.layers) {
     const EncodedWeight& encoded = values.weights.at(layer.weight);
-    layers.push_back({layer.name, node_named(graph, layer.name).op, encoded.groups.shape, config.weight_bits,
-                      snr_db(graph.value(layer.weight).constant->as<float>(), encoded.decoded())});
+    layers.push_back({layer.name, node_named(graph, layer.name).op, encoded.groups.shape, bits_of(encoded),
+                      snr_db(graph.value(layer.weight).constant->as<float>(), encoded.decoded()), layer.weight});
   }
   insert_qdq(graph, placement, values);
   return layers;

@@ -16,6 +16,7 @@ Graph prepare_for_quantization(const Graph& graph);
 
 struct StaticConfig {
   int weight_bits = 8;  // 2 to 8; the codes are symmetric
+  int outer_bits = 0;   // of the first and last layer; 0: as the others
   bool per_channel = true;
   ScaleSearch search = ScaleSearch::absmax;
   bool integer_bias = true;
@@ -32,13 +33,15 @@ struct StaticLayer {
   Shape shape;  // of the weight
   int bits = 0;
   double snr_db = 0;  // of the weight
+  ValueId weight = no_value;
 };
 
-// Changes `graph`: Q/DQ at the placement's places, weights and biases as integers. Throws (exit 3) naming a weight or
-// bias that is not finite.
+// Changes `graph`: Q/DQ at the placement's places, weights and biases as integers. Weights of `rounded` have those
+// codes, the others are rounded to nearest. Throws (exit 3) naming a weight or bias that is not finite.
 std::vector<StaticLayer> quantize_statically(Graph& graph, const QuantPlacement& placement,
                                              const std::map<ValueId, ActivationCodes>& activations,
-                                             const StaticConfig& config);
+                                             const StaticConfig& config,
+                                             const std::map<ValueId, EncodedWeight>& rounded = {});
 
 // Labels of the nodes that multiply or convolve in float although `placement` was asked for: "Conv node 'x'".
 std::vector<std::string> float_products(const Graph& graph, const QuantPlacement& placement);

@@ -99,6 +99,12 @@ std::vector<float> EncodedWeight::decoded() const {
   return values;
 }
 
+std::vector<float> EncodedWeight::element_scales() const {
+  EncodedWeight ones = *this;
+  std::fill(ones.codes.begin(), ones.codes.end(), uint8_t{1});
+  return ones.decoded();
+}
+
 EncodedWeight encode_nearest(const std::vector<float>& values, const ScaleGroups& groups, kernels::CodeRange range,
                              ScaleSearch search) {
   EncodedWeight weight{groups, range, std::vector<uint8_t>(values.size()),

@@ -51,6 +51,8 @@ struct EncodedWeight {
 
   // (code * scale) for each element.
   std::vector<float> decoded() const;
+  // The scale of each element.
+  std::vector<float> element_scales() const;
 };
 
 // Squared change of a layer's outputs on calibration samples over their squared size.

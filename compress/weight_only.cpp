@@ -59,8 +59,14 @@ class Quantizer {
       for (size_t i = 0; i < graph_.nodes[n].inputs.size(); ++i)
         if (const ValueId id = graph_.nodes[n].inputs[i]; id != no_value && graph_.value(id).constant)
           uses[static_cast<size_t>(id)].push_back({n, i});
+    // In the order of the nodes: a rounding that looks at what earlier layers lost finds them rounded.
+    std::vector<ValueId> weights;
     for (size_t id = 0; id < uses.size(); ++id)
-      if (!uses[id].empty()) visit(static_cast<ValueId>(id), uses[id]);
+      if (!uses[id].empty()) weights.push_back(static_cast<ValueId>(id));
+    const auto first_node = [&](ValueId id) { return uses[static_cast<size_t>(id)].front().node; };
+    std::stable_sort(weights.begin(), weights.end(),
+                     [&](ValueId a, ValueId b) { return first_node(a) < first_node(b); });
+    for (const ValueId id : weights) visit(id, uses[static_cast<size_t>(id)]);
     for (const ValueId product : products_) unfuse_limits(product);
     insertions_.apply(graph_);
     verify(graph_);

@@ -41,3 +41,7 @@ student_teaching=(--temperature 1 --kd-weight 0.7)
 # scripts/repro_prune_lenet.sh: pare distill, pare prune
 lenet_recipe=(--optimizer adamw --lr 2e-3 --weight-decay 1e-3 --lr-schedule cosine --augment flip,shift:1 --precision bf16
               --temperature 1 --kd-weight 0.5)
+
+# scripts/repro_ptq.sh: pare quantize
+ptq_samples=2048
+ptq_recipe=(--rounding adaround --rounding-steps 500 --joint-steps 1500)

@@ -124,7 +124,7 @@ class WeightsAlone(unittest.TestCase):
                     pare(*gptq, "-o", self.out)
                     self.assertEqual(first, self.out.read_bytes())
         for extra, words in ((["--rounding", "gptq"], "give --data"),
-                             (["--rounding", "gptq", "--data", data, "--activations", "uint8"], "for weights alone")):
+                             (["--rounding", "gptq", "--data", data, "--activations", "dynamic"], "not for --activations dynamic")):
             self.assertIn(words, pare(self.model, *extra, "-o", self.out, "--force", code=2).stderr)
 
     def test_dynamic_activations(self):

@@ -1,0 +1,18 @@
+// A graph whose activations are rounded as those of the quantized file: what later layers are given.
+#pragma once
+
+#include <map>
+
+#include "compress/observers.hpp"
+#include "compress/qdq_placement.hpp"
+
+namespace pare {
+
+// The graph with a FakeQuant behind each activation place, with these codes (by the place's value, of all places that
+// are not the same as another); weights are left as they are. Values keep their ids; the step of a place is the
+// constant
+// "<value>/step".
+Graph simulate_activations(const Graph& graph, const QuantPlacement& placement,
+                           const std::map<ValueId, ActivationCodes>& codes);
+
+}  // namespace pare
