@@ -101,8 +101,7 @@ std::map<ValueId, std::vector<CodesChoice>> Calibrator::choices(
     const CodeForm wanted = form(place);
     const kernels::Histogram histogram = histogram_of(place);
     const ObservedRange all = choose_range(histogram, {CalibrationMethod::minmax}, wanted);
-    const double most =
-        close_error * range_error(histogram, choose_range(histogram, calibration_, wanted), wanted);
+    const double most = close_error * range_error(histogram, choose_range(histogram, calibration_, wanted), wanted);
     const auto consider = [&](float low, float high) {
       const ObservedRange range{all.low * low, all.high * high};
       choices[place.value].push_back(

@@ -23,8 +23,8 @@ class NoiseShares {
   // `choices`: the codes that may be for each place; a weight is rounded as for the first ones. The graph, `choices`
   // and the placement must outlive the meter.
   NoiseShares(const Graph& graph, const QuantPlacement& placement,
-              const std::map<ValueId, std::vector<CodesChoice>>& choices, const StaticConfig& config,
-              at::Device device, uint64_t seed);
+              const std::map<ValueId, std::vector<CodesChoice>>& choices, const StaticConfig& config, at::Device device,
+              uint64_t seed);
   NoiseShares(const NoiseShares&) = delete;
 
   // One batch, in the order of Graph::inputs: a run forward and one backward. With J the derivative of the outputs by a
