@@ -59,6 +59,7 @@ DatasetPtr open_part(const SampleUse& use, const std::string& path, const std::s
   request.layout = layout_of(options);
   request.resize = parse_image_size("--resize", options.resize, true);
   request.crop = parse_image_size("--crop", options.crop, false);
+  request.limit = options.limit;
   request.warn = [&](const std::string& text) { use.context.warn(text); };
   DatasetPtr dataset = open_data(path, request);
   return options.limit > 0 ? limit(dataset, options.limit, static_cast<uint64_t>(use.seed)) : dataset;

@@ -1,8 +1,6 @@
 #include "src/data/image_folder.hpp"
 
 #include <algorithm>
-#include <atomic>
-#include <cstring>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -13,6 +11,7 @@
 #include "src/data/decode_image.hpp"
 #include "src/data/image_list.hpp"
 #include "src/data/resize_image.hpp"
+#include "src/data/sample_cache.hpp"
 
 namespace pare {
 namespace {
@@ -75,49 +74,6 @@ ModelImages images_of_model(const std::string& path, const DataRequest& request)
   return model;
 }
 
-// Bytes that the caches of this process may still fill.
-std::atomic<int64_t> reserved_by_caches{0};
-
-// Decoded samples, each written once by the thread that needs it first.
-class SampleCache {
- public:
-  // Keeps nothing where `samples` of `bytes` do not fit.
-  SampleCache(int64_t samples, int64_t bytes) : bytes_(bytes) {
-    const int64_t size = samples * bytes;
-    if (size > free_memory() / 2 - reserved_by_caches) return;
-    reserved_by_caches += reserved_ = size;
-    // Pages that nobody has written to take no memory.
-    memory_ = std::unique_ptr<std::byte[]>(new std::byte[static_cast<size_t>(size)]);
-    states_ = std::make_unique<std::atomic<State>[]>(static_cast<size_t>(samples));
-  }
-  SampleCache(const SampleCache&) = delete;
-  SampleCache& operator=(const SampleCache&) = delete;
-  ~SampleCache() { reserved_by_caches -= reserved_; }
-
-  // Null when it is not there (yet).
-  const std::byte* find(int64_t index) const {
-    if (!states_ || states_[static_cast<size_t>(index)].load(std::memory_order_acquire) != State::ready) return nullptr;
-    return memory_.get() + index * bytes_;
-  }
-
-  void keep(int64_t index, const std::byte* sample) const {
-    if (!states_) return;
-    std::atomic<State>& state = states_[static_cast<size_t>(index)];
-    State expected = State::empty;
-    if (!state.compare_exchange_strong(expected, State::written)) return;
-    std::memcpy(memory_.get() + index * bytes_, sample, static_cast<size_t>(bytes_));
-    state.store(State::ready, std::memory_order_release);
-  }
-
- private:
-  enum class State : uint8_t { empty, written, ready };
-
-  int64_t bytes_;
-  int64_t reserved_ = 0;
-  std::unique_ptr<std::byte[]> memory_;
-  std::unique_ptr<std::atomic<State>[]> states_;
-};
-
 // Working memory that a thread uses again for every image.
 struct DecodeMemory {
   Image image;
@@ -126,13 +82,14 @@ struct DecodeMemory {
 
 class ImageDataset final : public Dataset {
  public:
-  ImageDataset(std::string path, ImageList list, const ImageRule& rule, int64_t channels, Layout layout)
+  // `used`: how many of the samples will be read.
+  ImageDataset(std::string path, ImageList list, const ImageRule& rule, int64_t channels, Layout layout, int64_t used)
       : path_(std::move(path)),
         list_(std::move(list)),
         rule_(rule),
         channels_(channels),
         layout_(layout),
-        cache_(size(), channels * rule.kept.height * rule.kept.width) {
+        cache_(size(), used, channels * rule.kept.height * rule.kept.width, free_memory()) {
     const auto [height, width] = rule_.kept;
     const Shape shape = layout_ == Layout::nhwc ? Shape{height, width, channels_} : Shape{channels_, height, width};
     fields_.push_back({std::string(field_name), DType::uint8, shape, false, layout_});
@@ -214,7 +171,9 @@ DatasetPtr open_image_folder(const std::string& path, const DataRequest& request
   const ModelImages model = images_of_model(folder, request);
   const ImageRule rule = with_context(folder, [&] { return image_rule(request.resize, request.crop, model.size); });
   const int64_t channels = model.channels > 0 ? model.channels : 3;
-  return std::make_shared<ImageDataset>(folder, std::move(list), rule, channels, model.layout);
+  const auto size = static_cast<int64_t>(list.images.size());
+  const int64_t used = request.limit > 0 ? std::min(request.limit, size) : size;
+  return std::make_shared<ImageDataset>(folder, std::move(list), rule, channels, model.layout, used);
 }
 
 }  // namespace pare

@@ -31,6 +31,7 @@ struct DataRequest {
   // Of image folders only; zeros: not given.
   ImageSize resize = {};  // a width of 0: the shorter side's length
   ImageSize crop = {};
+  int64_t limit = 0;                                  // how many of the images will be read, whichever; 0: all
   std::function<void(const std::string&)> warn = {};  // takes what the user should know; may be empty
 };
 
