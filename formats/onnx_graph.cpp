@@ -5,10 +5,14 @@
 #include "formats/onnx_attribute.hpp"
 #include "formats/onnx_function.hpp"
 #include "formats/onnx_model.hpp"
+#include "formats/onnx_order.hpp"
 #include "formats/onnx_proto.hpp"
 #include "formats/onnx_tensor.hpp"
 #include "formats/protobuf.hpp"
 #include "src/core/error.hpp"
+#include "src/graph/element_types.hpp"
+#include "src/graph/passes/expand_fused.hpp"
+#include "src/graph/passes/expand_sequences.hpp"
 #include "src/graph/passes/inline_graph.hpp"
 #include "src/graph/passes/normalize_opset.hpp"
 
@@ -54,7 +58,9 @@ class GraphReader {
   Graph read_model() {
     auto model = reader_of(source_.model.bytes.text());
     while (model.next(onnx_proto::Model::graph)) read_graph_message(payload_of(model));
-    return finished();
+    Graph graph = finished();
+    complete_output_types(graph);
+    return graph;
   }
 
  private:
@@ -67,6 +73,8 @@ class GraphReader {
   Graph finished() {
     verify(graph_);
     normalize_opset(graph_);
+    expand_fused(graph_);
+    expand_sequences(graph_);
     verify(graph_);
     return std::move(graph_);
   }
@@ -153,8 +161,10 @@ class GraphReader {
       }
     }
     for (const ValueInfo& input : inputs) add_input(input);
-    auto nodes = reader_of(message);
-    while (nodes.next(onnx_proto::Graph::node)) read_node(payload_of(nodes));
+    std::vector<std::string_view> nodes;
+    auto parts = reader_of(message);
+    while (parts.next(onnx_proto::Graph::node)) nodes.push_back(payload_of(parts));
+    for (const std::string_view node : in_topological_order(std::move(nodes))) read_node(node);
     read_results(message);
   }
 

@@ -24,9 +24,10 @@ constexpr Row rows[] = {
 // Arithmetic that ATen lacks on unsigned integers of 16 to 64 bits. In the next wider signed type it is the same; sums
 // of 64 bits wrap around alike, while comparisons and quotients beyond 2^63 would differ.
 bool calculates(std::string_view op) {
-  static const std::set<std::string_view> ops = {"Abs",  "Add",         "Div", "Greater", "GreaterOrEqual",
-                                                 "Less", "LessOrEqual", "Max", "Min",     "Mod",
-                                                 "Mul",  "Pow",         "Sub", "Sum"};
+  static const std::set<std::string_view> ops = {"Abs",       "Add",         "BitShift", "BitwiseAnd", "BitwiseNot",
+                                                 "BitwiseOr", "BitwiseXor",  "Div",      "Greater",    "GreaterOrEqual",
+                                                 "Less",      "LessOrEqual", "Max",      "Min",        "Mod",
+                                                 "Mul",       "Pow",         "Sub",      "Sum"};
   return ops.contains(op);
 }
 

@@ -5,6 +5,7 @@
 #include <ATen/ops/acos.h>
 #include <ATen/ops/acosh.h>
 #include <ATen/ops/add.h>
+#include <ATen/ops/argmax.h>
 #include <ATen/ops/asin.h>
 #include <ATen/ops/asinh.h>
 #include <ATen/ops/atan.h>
@@ -29,6 +30,7 @@
 #include <ATen/ops/reciprocal.h>
 #include <ATen/ops/relu.h>
 #include <ATen/ops/round.h>
+#include <ATen/ops/scatter.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/sign.h>
 #include <ATen/ops/sin.h>
@@ -41,6 +43,7 @@
 #include <ATen/ops/threshold.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include "src/exec/ops.hpp"
 
@@ -67,6 +70,15 @@ Step softmax_with(const Site& site, at::Tensor (*function)(const at::Tensor&, in
 }
 
 }  // namespace
+
+// 1 at the first of the greatest elements along the axis, 0 elsewhere.
+Step hardmax(const Site& site) {
+  const int64_t axis = site.node.integer("axis", -1);
+  return [axis](const Call& call) {
+    const at::Tensor& x = call.in[0];
+    call.out[0] = at::zeros_like(x).scatter(axis, at::argmax(x, axis, true), 1);
+  };
+}
 
 Step relu(const Site&) {
   return unary([](const at::Tensor& x) { return at::relu(x); });

@@ -45,11 +45,13 @@ at::Tensor from_start(const at::Tensor& indices, int64_t size) {
   return at::where(wide.lt(0), wide.add(size), wide);
 }
 
-// Slice of one axis as NumPy does it: bounds beyond the ends are cut, negative ones count from the end.
+// Slice of one axis: bounds beyond the ends are cut, negative ones count from the end. As in NumPy but for a start in
+// front of the axis, from which a slice backwards takes the first element.
 at::Tensor slice_axis(const at::Tensor& x, int64_t axis, int64_t start, int64_t end, int64_t step) {
   const int64_t size = x.size(axis);
   if (step > 0) return at::slice(x, axis, start, end, step);
-  start = std::clamp<int64_t>(start < 0 ? start + size : start, -1, size - 1);
+  if (size == 0) return x;
+  start = std::clamp<int64_t>(start < 0 ? start + size : start, 0, size - 1);
   end = std::clamp<int64_t>(end < 0 ? std::max(end, -size - 1) + size : end, -1, size - 1);
   Integers indices;
   for (int64_t i = start; i > end; i += step) indices.push_back(i);

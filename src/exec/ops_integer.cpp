@@ -42,6 +42,14 @@ at::Tensor integer_product(const at::Tensor& a, const at::Tensor& a_zero, const 
   return at::matmul(centred(a, of_rows(a_zero), type), centred(b, b_zero, type));
 }
 
+// A product of integers [..., M, N] as floats: times the scales of both operands, one number or one a row of a and one
+// number or one a column of b, plus a bias [N].
+at::Tensor real_product(const at::Tensor& sums, const at::Tensor& a_scale, const at::Tensor& b_scale,
+                        const at::Tensor& bias) {
+  const at::Tensor y = sums.to(at::kFloat).mul(of_rows(a_scale)).mul(b_scale);
+  return bias.defined() ? y.add(bias) : y;
+}
+
 at::Tensor integer_convolution(const Convolution& convolution, const at::Tensor& x, const at::Tensor& x_zero,
                                const at::Tensor& w, const at::Tensor& w_zero) {
   const at::ScalarType type = exact_type(w.size(0) > 0 ? w.numel() / w.size(0) : 1);
@@ -81,7 +89,40 @@ Step q_linear_mat_mul(const Site&) {
   };
 }
 
-// The same order of inputs, then a bias of int32 in units of x scale * w scale.
+// a, b, their scales, their zero points and a bias; the result is float.
+Step mat_mul_integer_to_float(const Site&) {
+  return [](const Call& call) {
+    const at::Tensor sums = integer_product(call.in[0], call.optional(4), call.in[1], call.optional(5));
+    call.out[0] = real_product(sums, call.in[2], call.in[3], call.optional(6));
+  };
+}
+
+// A float operand, which is quantized as DynamicQuantizeLinear does; b, its scale, its zero point and a bias.
+Step dynamic_quantize_mat_mul(const Site&) {
+  return [](const Call& call) {
+    const Quantized a = quantize_dynamically(call.in[0]);
+    const at::Tensor sums = integer_product(a.values, a.zero_point, call.in[1], call.optional(3));
+    call.out[0] = real_product(sums, a.scale, call.in[2], call.optional(4));
+  };
+}
+
+// Gemm: the operands as in QLinearMatMul, then c of int32 in units of alpha * a scale * b scale. Without a scale of the
+// result, it is float.
+Step q_gemm(const Site& site) {
+  const bool trans_a = site.node.integer("transA", 0) != 0, trans_b = site.node.integer("transB", 0) != 0;
+  const float alpha = site.node.real("alpha", 1.0f);
+  return [=](const Call& call) {
+    const at::Tensor a = trans_a ? call.in[0].t() : call.in[0], b = trans_b ? call.in[3].t() : call.in[3];
+    at::Tensor sums = integer_product(a, call.in[2], b, call.in[5]);
+    if (const at::Tensor c = call.optional(6); c.defined()) sums = sums.to(at::kInt).add(c);
+    const at::Tensor unit = call.in[1].to(at::kFloat).mul(call.in[4]).mul(alpha);
+    if (const at::Tensor scale = call.optional(7); scale.defined())
+      call.out[0] = quantized_again(sums, unit.div(scale), call.in[8]);
+    else call.out[0] = sums.to(at::kFloat).mul(unit);
+  };
+}
+
+// QLinearMatMul's order of inputs, then a bias of int32 in units of x scale * w scale.
 Step q_linear_conv(const Site& site) {
   const Convolution convolution(site, 3);
   return [convolution](const Call& call) {

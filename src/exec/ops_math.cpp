@@ -8,6 +8,8 @@
 #include <ATen/ops/amin.h>
 #include <ATen/ops/argmax.h>
 #include <ATen/ops/argmin.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/cumprod.h>
 #include <ATen/ops/cumsum.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/flip.h>
@@ -19,6 +21,7 @@
 #include <ATen/ops/mean.h>
 #include <ATen/ops/mm.h>
 #include <ATen/ops/mul.h>
+#include <ATen/ops/ones_like.h>
 #include <ATen/ops/pow.h>
 #include <ATen/ops/prod.h>
 #include <ATen/ops/remainder.h>
@@ -35,7 +38,7 @@
 namespace pare::ops {
 namespace {
 
-// The axes of a reduction: constant, computed, or all of them. nullopt: the input is returned as it is.
+// The axes of a reduction: constant, computed, or all of them. nullopt: every element is reduced for itself.
 std::optional<std::vector<int64_t>> reduction_axes(const Call& call,
                                                    const std::optional<std::vector<int64_t>>& constant, bool noop) {
   std::vector<int64_t> axes;
@@ -47,14 +50,20 @@ std::optional<std::vector<int64_t>> reduction_axes(const Call& call,
   return axes;
 }
 
+// Integers as floats that hold those up to 2^53.
+at::Tensor as_real(const at::Tensor& x) { return at::isIntegralType(x.scalar_type(), false) ? x.to(at::kDouble) : x; }
+
 template <class Function>
 Step reduction(const Site& site, Function function) {
   const auto constant = site.integers(1);
   const bool keep = site.node.integer("keepdims", 1) != 0;
   const bool noop = site.node.integer("noop_with_empty_axes", 0) != 0;
   return [=](const Call& call) {
+    const at::Tensor& x = call.in[0];
     const auto axes = reduction_axes(call, constant, noop);
-    call.out[0] = axes && call.in[0].dim() > 0 ? function(call.in[0], *axes, keep) : call.in[0];
+    // Of one element there still are a norm, a square or a logarithm.
+    if (axes && x.dim() > 0) call.out[0] = function(x, *axes, keep);
+    else call.out[0] = function(x.unsqueeze(-1), {x.dim()}, false);
   };
 }
 
@@ -109,8 +118,9 @@ Step gemm(const Site& site) {
 }
 
 Step reduce_mean(const Site& site) {
-  return reduction(
-      site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) { return at::mean(x, axes, keep); });
+  return reduction(site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) {
+    return at::mean(as_real(x), axes, keep).to(x.scalar_type());
+  });
 }
 
 Step reduce_sum(const Site& site) {
@@ -121,6 +131,22 @@ Step reduce_sum(const Site& site) {
 
 namespace {
 
+// The least and the greatest of an integer type.
+std::pair<int64_t, int64_t> limits_of(at::ScalarType type) {
+  switch (type) {
+    case at::kByte:
+      return {0, std::numeric_limits<uint8_t>::max()};
+    case at::kChar:
+      return {std::numeric_limits<int8_t>::min(), std::numeric_limits<int8_t>::max()};
+    case at::kShort:
+      return {std::numeric_limits<int16_t>::min(), std::numeric_limits<int16_t>::max()};
+    case at::kInt:
+      return {std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::max()};
+    default:
+      return {std::numeric_limits<int64_t>::min(), std::numeric_limits<int64_t>::max()};
+  }
+}
+
 // The extreme of no elements is the least one, or the greatest: what leaves any other operand as it is.
 at::Tensor extreme_of_none(const at::Tensor& x, const std::vector<int64_t>& axes, bool keep, bool greatest) {
   const at::Tensor shape = at::sum(x.to(at::kDouble), axes, keep);
@@ -128,7 +154,8 @@ at::Tensor extreme_of_none(const at::Tensor& x, const std::vector<int64_t>& axes
   if (at::isFloatingType(x.scalar_type()))
     return at::full_like(shape, greatest ? infinity : -infinity).to(x.scalar_type());
   if (x.scalar_type() == at::kBool) return at::full_like(shape, greatest ? 1 : 0).to(at::kBool);
-  fail_input("the extreme of no integers is not defined");
+  const auto [least, largest] = limits_of(x.scalar_type());
+  return at::full_like(shape, greatest ? largest : least, shape.options().dtype(x.scalar_type()));
 }
 
 template <class Function>
@@ -154,7 +181,7 @@ Step reduce_min(const Site& site) {
 
 Step reduce_l2(const Site& site) {
   return reduction(site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) {
-    return at::linalg_vector_norm(x, 2, axes, keep);
+    return at::linalg_vector_norm(as_real(x), 2, axes, keep).to(x.scalar_type());
   });
 }
 
@@ -182,13 +209,13 @@ Step reduce_sum_square(const Site& site) {
 
 Step reduce_log_sum(const Site& site) {
   return reduction(site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) {
-    return at::sum(x, axes, keep, x.scalar_type()).log();
+    return at::sum(as_real(x), axes, keep).log().to(x.scalar_type());
   });
 }
 
 Step reduce_log_sum_exp(const Site& site) {
   return reduction(site, [](const at::Tensor& x, const std::vector<int64_t>& axes, bool keep) {
-    return at::logsumexp(x, axes, keep).to(x.scalar_type());
+    return at::logsumexp(as_real(x), axes, keep).to(x.scalar_type());
   });
 }
 
@@ -250,6 +277,18 @@ Step cum_sum(const Site& site) {
     at::Tensor total = at::cumsum(x, axis, x.scalar_type());
     if (exclusive) total = total.sub(x);
     call.out[0] = reverse ? at::flip(total, axis) : total;
+  };
+}
+
+Step cum_prod(const Site& site) {
+  const bool exclusive = site.node.integer("exclusive", 0) != 0;
+  const bool reverse = site.node.integer("reverse", 0) != 0;
+  return [=](const Call& call) {
+    const int64_t axis = integers_of(call.in[1]).at(0);
+    at::Tensor x = reverse ? at::flip(call.in[0], axis) : call.in[0];
+    if (exclusive) x = at::cat({at::ones_like(x.narrow(axis, 0, 1)), x.narrow(axis, 0, x.size(axis) - 1)}, axis);
+    const at::Tensor product = at::cumprod(x, axis, x.scalar_type());
+    call.out[0] = reverse ? at::flip(product, axis) : product;
   };
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ops/bitwise_right_shift.h>
 #include <ATen/ops/gelu.h>
 #include <ATen/ops/matmul.h>
+#include <ATen/ops/movedim.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/stack.h>
@@ -83,16 +84,22 @@ Step quick_gelu(const Site& site) {
   return [alpha](const Call& call) { call.out[0] = at::mul(call.in[0], at::sigmoid(at::mul(call.in[0], alpha))); };
 }
 
+// MatMul times alpha of operands whose last two dimensions may be exchanged, after the first one went behind the batch.
 Step fused_mat_mul(const Site& site) {
-  const bool trans_a = site.node.integer("transA", 0) != 0, trans_b = site.node.integer("transB", 0) != 0;
+  struct Operand {
+    bool moved, transposed;
+  };
+  const auto asked = [&](const char* attribute) { return site.node.integer(attribute, 0) != 0; };
+  const Operand operands[] = {{asked("transBatchA"), asked("transA")}, {asked("transBatchB"), asked("transB")}};
   const double alpha = site.node.real("alpha", 1.0f);
-  if (site.node.integer("transBatchA", 0) != 0 || site.node.integer("transBatchB", 0) != 0)
-    fail_input("{}: transposed batches are not supported", site.node.label());
   return [=](const Call& call) {
-    const auto operand = [&](size_t index, bool transposed) {
-      return transposed && call.in[index].dim() > 1 ? call.in[index].transpose(-1, -2) : call.in[index];
+    const auto operand = [&](size_t index) {
+      const at::Tensor& x = call.in[index];
+      if (x.dim() < 2) return x;
+      const at::Tensor batched = operands[index].moved ? x.movedim(0, -2) : x;
+      return operands[index].transposed ? batched.transpose(-1, -2) : batched;
     };
-    call.out[0] = at::matmul(operand(0, trans_a), operand(1, trans_b)).mul(alpha);
+    call.out[0] = at::matmul(operand(0), operand(1)).mul(alpha);
   };
 }
 

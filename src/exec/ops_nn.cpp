@@ -1,4 +1,6 @@
 // Convolution, batch normalisation and dropout.
+#include <algorithm>
+
 #include <ATen/ops/batch_norm.h>
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/convolution.h>
@@ -38,7 +40,8 @@ Step conv_transpose(const Site& site) {
       int64_t begin = windows.pads_begin[i];
       int64_t target = size - begin - windows.pads_end[i];
       if (!wanted.empty() || same) {
-        target = wanted.empty() ? call.in[0].size(axis) * windows.strides[i] : wanted[i];
+        // Kernels shorter than the stride do not reach all of stride * size.
+        target = wanted.empty() ? std::min(size, call.in[0].size(axis) * windows.strides[i]) : wanted[i];
         const int64_t total = size - target;
         const int64_t half = total >= 0 ? total / 2 : -((1 - total) / 2);  // rounded down
         begin = windows.auto_pad == "SAME_UPPER" ? half : total - half;
@@ -58,6 +61,10 @@ Step batch_normalization(const Site& site) {
   // ONNX: running = running * momentum + batch * (1 - momentum); ATen's momentum is the batch's share.
   const double share = 1.0 - site.node.real("momentum", 0.9f);
   return [=](const Call& call) {
+    if (call.in[0].numel() == 0) {  // ATen refuses it
+      call.out[0] = call.in[0];
+      return;
+    }
     call.out[0] =
         at::batch_norm(call.in[0], call.in[1], call.in[2], call.in[3], call.in[4], call.training, share, epsilon, true);
   };

@@ -23,12 +23,19 @@ std::optional<at::Tensor> optional_input(const Call& call, size_t index) {
   return input.defined() ? std::optional(input) : std::nullopt;
 }
 
-// x over the root of its mean square along the last dimensions, in fp32 at least.
-at::Tensor over_root_mean_square(const at::Tensor& x, int64_t axis, double epsilon) {
+// In fp32 at least.
+at::Tensor widened(const at::Tensor& x) { return x.element_size() < 4 ? x.to(at::kFloat) : x; }
+
+// One over the root of the mean square along the last dimensions, which stay as 1.
+at::Tensor inverse_root_mean_square(const at::Tensor& x, int64_t axis, double epsilon) {
   std::vector<int64_t> axes;
   for (int64_t i = axis < 0 ? axis + x.dim() : axis; i < x.dim(); ++i) axes.push_back(i);
-  const at::Tensor real = x.element_size() < 4 ? x.to(at::kFloat) : x;
-  return real.mul(at::rsqrt(at::mean(real.mul(real), axes, true).add(epsilon))).to(x.scalar_type());
+  const at::Tensor real = widened(x);
+  return at::rsqrt(at::mean(real.mul(real), axes, true).add(epsilon));
+}
+
+at::Tensor over_root_mean_square(const at::Tensor& x, int64_t axis, double epsilon) {
+  return widened(x).mul(inverse_root_mean_square(x, axis, epsilon)).to(x.scalar_type());
 }
 
 }  // namespace
@@ -52,11 +59,13 @@ Step layer_normalization(const Site& site) {
   };
 }
 
+// ONNX Runtime's name for it, SimplifiedLayerNormalization, has the factor of x as a second output.
 Step rms_normalization(const Site& site) {
   const int64_t axis = site.node.integer("axis", -1);
   const double epsilon = site.node.real("epsilon", 1e-5f);
   return [=](const Call& call) {
     call.out[0] = over_root_mean_square(call.in[0], axis, epsilon).mul(call.in[1]).to(call.in[0].scalar_type());
+    if (call.wants(1)) call.out[1] = inverse_root_mean_square(call.in[0], axis, epsilon);
   };
 }
 
@@ -93,6 +102,10 @@ Step local_response_normalization(const Site& site) {
   const double bias = site.node.real("bias", 1.0f);
   return [=](const Call& call) {
     const at::Tensor& x = call.in[0];
+    if (x.numel() == 0) {  // ATen's pooling refuses it
+      call.out[0] = x;
+      return;
+    }
     const at::Tensor squares = x.mul(x).reshape({x.size(0), 1, x.size(1), -1});
     const at::Tensor padded = at::constant_pad_nd(squares, {0, 0, (size - 1) / 2, size / 2});
     const at::Tensor mean = at::avg_pool2d(padded, {size, 1}, {1, 1}).reshape(x.sizes());
@@ -110,6 +123,16 @@ Step instance_normalization(const Site& site) {
   const double epsilon = site.node.real("epsilon", 1e-5f);
   return [=](const Call& call) {
     call.out[0] = at::instance_norm(call.in[0], call.in[1], call.in[2], {}, {}, true, 0.0, epsilon, false);
+  };
+}
+
+// x less its mean over its deviation, along the axes.
+Step mean_variance_normalization(const Site& site) {
+  const auto axes = site.node.integers("axes", {0, 2, 3});
+  return [axes](const Call& call) {
+    const at::Tensor centred = call.in[0].sub(at::mean(call.in[0], axes, true));
+    const at::Tensor deviation = at::mean(centred.mul(centred), axes, true).sqrt();
+    call.out[0] = centred.div(deviation.add(1e-9));
   };
 }
 

@@ -10,6 +10,7 @@
 #include <ATen/ops/convolution.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/max_pool1d.h>
 #include <ATen/ops/max_pool1d_with_indices.h>
 #include <ATen/ops/max_pool2d.h>
@@ -18,6 +19,7 @@
 #include <ATen/ops/max_pool3d_with_indices.h>
 #include <ATen/ops/mean.h>
 #include <ATen/ops/ones.h>
+#include <ATen/ops/where.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "src/core/error.hpp"
@@ -47,6 +49,13 @@ bool native_pads(const Windows& windows) {
   for (size_t i = 0; i < windows.kernel.size(); ++i)
     if (2 * windows.pads_begin[i] > windows.kernel[i]) return false;
   return true;
+}
+
+// ATen's average over three dimensions refuses kernels that reach beyond the input, whatever the pads are.
+bool is_longer(const Sizes& kernel, const Sizes& sizes) {
+  for (size_t i = 0; i < kernel.size(); ++i)
+    if (kernel[i] > sizes[i]) return true;
+  return false;
 }
 
 bool is_dilated(const Windows& windows) {
@@ -108,7 +117,7 @@ at::Tensor padded_average(const at::Tensor& x, const Windows& windows, const Win
   }
   const at::Tensor share = average_pool_of(padded(counted, begin, end, 0), windows, none, true);
   const at::Tensor mean = average_pool_of(padded(x, windows.pads_begin, windows.pads_end, 0), windows, none, true);
-  return at::div(mean, share);
+  return at::div(mean, share.clamp_min(1e-30));  // a window of nothing but pads gives 0
 }
 
 // The maximum's place in each window, counted within its plane; `windows` have no pads left but `pads`.
@@ -202,10 +211,33 @@ Step average_pool(const Site& site) {
     Windows windows = resolved;
     complete_windows(windows, sizes);
     const bool complete = windows.pads_end == resolved.pads_end;
-    if (complete && native_pads(windows) && !is_dilated(windows))
+    if (complete && native_pads(windows) && !is_dilated(windows) && !is_longer(windows.kernel, sizes))
       call.out[0] = average_pool_of(call.in[0], windows, windows.pads_begin, count_pads);
     else call.out[0] = padded_average(call.in[0], windows, resolved, count_pads);
   };
+}
+
+// The p-norm of each window. Where it is 0 its gradient is too.
+Step lp_pool(const Site& site) {
+  const Windows declared = pool_windows(site);
+  const auto p = static_cast<double>(site.node.integer("p", 2));
+  double count = 1;
+  for (const int64_t size : declared.kernel) count *= static_cast<double>(size);
+  return [=](const Call& call) {
+    Windows windows = declared;
+    const Sizes sizes = spatial_sizes(call.in[0]);
+    windows.resolve_pads(sizes);
+    complete_windows(windows, sizes);
+    const at::Tensor powers = padded(call.in[0].abs().pow(p), windows.pads_begin, windows.pads_end, 0);
+    const at::Tensor sum = average_pool_of(powers, windows, Sizes(sizes.size(), 0), true).mul(count);
+    const at::Tensor some = sum.gt(0);
+    call.out[0] = at::where(some, at::where(some, sum, at::ones({}, sum.options())).pow(1 / p), sum);
+  };
+}
+
+Step global_lp_pool(const Site& site) {
+  const auto p = static_cast<double>(site.node.integer("p", 2));
+  return [p](const Call& call) { call.out[0] = at::linalg_vector_norm(call.in[0], p, spatial_axes(call.in[0]), true); };
 }
 
 Step global_average_pool(const Site&) {

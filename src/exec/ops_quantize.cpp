@@ -1,9 +1,4 @@
 // Quantizing and dequantizing.
-#include <ATen/ops/clamp.h>
-#include <ATen/ops/max.h>
-#include <ATen/ops/min.h>
-#include <ATen/ops/where.h>
-
 #include "src/core/error.hpp"
 #include "src/exec/ops.hpp"
 #include "src/exec/quantize.hpp"
@@ -43,17 +38,12 @@ Step dequantize_linear(const Site& site) {
   };
 }
 
-// The range of x and zero over 255 steps of uint8; a range of nothing has the scale 1, as in ONNX Runtime.
 Step dynamic_quantize_linear(const Site&) {
   return [](const Call& call) {
-    const at::Tensor& x = call.in[0];
-    const at::Tensor low = at::clamp(at::min(x), std::nullopt, 0), high = at::clamp(at::max(x), 0, std::nullopt);
-    const at::Tensor range = high.sub(low);
-    const at::Tensor scale = at::where(range.eq(0), 1.0f, range.div(255.0f));
-    const at::Tensor zero_point = at::clamp(low.neg().div(scale), 0, 255).round().to(at::kByte);
-    call.out[0] = quantize(x, scale, zero_point, DType::uint8, {});
-    if (call.out.size() > 1) call.out[1] = scale;
-    if (call.out.size() > 2) call.out[2] = zero_point;
+    const Quantized x = quantize_dynamically(call.in[0]);
+    call.out[0] = x.values;
+    if (call.out.size() > 1) call.out[1] = x.scale;
+    if (call.out.size() > 2) call.out[2] = x.zero_point;
   };
 }
 

@@ -8,6 +8,7 @@
 
 #include "src/core/error.hpp"
 #include "src/exec/ops.hpp"
+#include "src/exec/quantize.hpp"
 
 namespace pare::ops {
 namespace {
@@ -24,6 +25,7 @@ struct Weights {
   at::Tensor recurrent;  // R [gates * H, H]
   at::Tensor bias;       // W's then R's, [2 * gates * H]
   at::Tensor peephole;   // [3 * H]
+  bool integer = false;  // what they multiply is quantized first, as DynamicQuantizeLinear does
 };
 
 // The next state from x W^T + bias of W of one step [batch, gates * H], and the present state.
@@ -33,6 +35,7 @@ struct Layer {
   Cell cell;
   bool has_cell = false;
   bool batch_first = false;
+  bool integer = false;  // of the weights
   std::string direction = "forward";
 };
 
@@ -42,8 +45,15 @@ at::Tensor optional_input(const Call& call, size_t index) {
   return index < call.in.size() ? call.in[index] : at::Tensor();
 }
 
+// What the weights see of an operand.
+at::Tensor seen_by(const Weights& weights, const at::Tensor& x) {
+  if (!weights.integer) return x;
+  const Quantized codes = quantize_dynamically(x);
+  return dequantize(codes.values, codes.scale, codes.zero_point, {});
+}
+
 at::Tensor recurrent_part(const State& state, const Weights& weights) {
-  const at::Tensor product = at::matmul(state.hidden, weights.recurrent.t());
+  const at::Tensor product = at::matmul(seen_by(weights, state.hidden), weights.recurrent.t());
   return weights.bias.defined() ? product.add(half_of(weights.bias, 1)) : product;
 }
 
@@ -87,7 +97,7 @@ struct Sequence {
 // Runs one direction over x [time, batch, in]. Beyond a sample's length the state stays and the output is zero.
 Sequence run_direction(const Layer& layer, const at::Tensor& x, State state, const Weights& weights,
                        const at::Tensor& lengths, bool reverse) {
-  at::Tensor projected = at::matmul(x, weights.input.t());
+  at::Tensor projected = at::matmul(seen_by(weights, x), weights.input.t());
   if (weights.bias.defined()) projected = projected.add(half_of(weights.bias, 0));
   const int64_t time = x.size(0);
   std::vector<at::Tensor> outputs(static_cast<size_t>(time));
@@ -122,7 +132,8 @@ void run_layer(const Layer& layer, const Call& call) {
   };
   std::vector<at::Tensor> steps, last_hidden, last_cell;
   for (int64_t d = 0; d < directions; ++d) {
-    const Weights weights{call.in[1][d], call.in[2][d], part(3, d), layer.has_cell ? part(7, d) : at::Tensor()};
+    const Weights weights{call.in[1][d], call.in[2][d], part(3, d), layer.has_cell ? part(7, d) : at::Tensor(),
+                          layer.integer};
     const State start{initial(5, d), layer.has_cell ? initial(6, d) : at::Tensor()};
     const Sequence sequence =
         run_direction(layer, x, start, weights, optional_input(call, 4), layer.direction == "reverse" || d == 1);
@@ -170,6 +181,28 @@ Step lstm(const Site& site) {
   Layer layer = layer_of(site, true, {"Sigmoid", "Tanh", "Tanh"});
   layer.cell = lstm_cell;
   return step_of(std::move(layer));
+}
+
+// Of com.microsoft, as quantize_dynamic writes it: LSTM's inputs with W [directions, input, 4 * H] and
+// R [directions, H, 4 * H] as integers, then their scales and zero points, a number or a row of 4 * H a direction. Each
+// product's other operand is quantized as it comes: the whole sequence once, the state step by step.
+Step dynamic_quantize_lstm(const Site& site) {
+  Layer layer = layer_of(site, true, {"Sigmoid", "Tanh", "Tanh"});
+  layer.cell = lstm_cell;
+  layer.integer = true;
+  return [layer = std::move(layer)](const Call& call) {
+    const auto weight = [&](size_t index, size_t scale) {
+      const auto beside = [&](const at::Tensor& parameter) {  // [directions, 1, 1 or 4 * H]
+        return parameter.to(at::kFloat).reshape({call.in[index].size(0), 1, -1});
+      };
+      const at::Tensor codes = call.in[index].to(at::kFloat).sub(beside(call.in[scale + 1]));
+      return codes.mul(beside(call.in[scale])).transpose(1, 2);
+    };
+    std::vector<at::Tensor> in(call.in.begin(), call.in.begin() + 8);
+    in[1] = weight(1, 8);
+    in[2] = weight(2, 10);
+    run_layer(layer, {in, call.out, call.training});
+  };
 }
 
 Step gru(const Site& site) {

@@ -36,22 +36,26 @@ struct Method {
   double extrapolation = 0;
 };
 
-// Where output position i lies in the input.
-double source_position(const Method& method, const Axis& axis, int64_t i) {
-  const auto x = static_cast<double>(i);
-  const auto in = static_cast<double>(axis.in);
-  const auto out = static_cast<double>(axis.out);
-  if (method.coordinates == "asymmetric") return x / axis.scale;
+// Where output position i lies in the input. What is nearest depends on the last bit where positions lie between two
+// elements: in fp32 it is decided as in ONNX Runtime.
+template <class Real>
+Real source_position(const Method& method, const Axis& axis, int64_t i) {
+  const auto x = static_cast<Real>(i);
+  const auto in = static_cast<Real>(axis.in);
+  const auto out = static_cast<Real>(axis.out);
+  const auto scale = static_cast<Real>(axis.scale), start = static_cast<Real>(axis.start);
+  const auto end = static_cast<Real>(axis.end), half = static_cast<Real>(0.5);
+  if (method.coordinates == "asymmetric") return x / scale;
   // The length is the unrounded one.
-  if (method.coordinates == "align_corners") return axis.out == 1 ? 0 : x * (in - 1) / (axis.scale * in - 1);
+  if (method.coordinates == "align_corners") return axis.out == 1 ? 0 : x * (in - 1) / (scale * in - 1);
   if (method.coordinates == "pytorch_half_pixel" && axis.out == 1) return 0;
   if (method.coordinates == "tf_crop_and_resize") {
-    if (axis.out == 1) return 0.5 * (axis.start + axis.end) * (in - 1);
-    return axis.start * (in - 1) + x * (axis.end - axis.start) * (in - 1) / (out - 1);
+    if (axis.out == 1) return half * (start + end) * (in - 1);
+    return start * (in - 1) + x * (end - start) * (in - 1) / (out - 1);
   }
-  const double half_pixel = (x + 0.5) / axis.scale - 0.5;
+  const Real half_pixel = (x + half) / scale - half;
   if (method.coordinates != "half_pixel_symmetric") return half_pixel;
-  return in / 2 * (1 - out / (axis.scale * in)) + half_pixel;
+  return in / 2 * (1 - out / (scale * in)) + half_pixel;
 }
 
 int64_t nearest_index(const std::string& mode, double x) {
@@ -87,7 +91,9 @@ void weights_of(const Method& method, const Axis& axis, double x, float* row) {
 
 at::Tensor resize_axis(const at::Tensor& x, const Method& method, const Axis& axis) {
   std::vector<double> positions;
-  for (int64_t i = 0; i < axis.out; ++i) positions.push_back(source_position(method, axis, i));
+  for (int64_t i = 0; i < axis.out; ++i)
+    positions.push_back(method.mode == "nearest" ? source_position<float>(method, axis, i)
+                                                 : source_position<double>(method, axis, i));
   at::Tensor y;
   if (method.mode == "nearest") {
     std::vector<int64_t> indices;

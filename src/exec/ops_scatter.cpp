@@ -2,7 +2,10 @@
 #include <ATen/ops/arange.h>
 #include <ATen/ops/einsum.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/gather.h>
 #include <ATen/ops/index.h>
+#include <ATen/ops/index_select.h>
+#include <ATen/ops/movedim.h>
 #include <ATen/ops/nonzero.h>
 #include <ATen/ops/scatter.h>
 #include <ATen/ops/scatter_reduce.h>
@@ -88,7 +91,11 @@ Step constant_of_shape(const Site& site) {
 Step range(const Site&) {
   return [](const Call& call) {
     const auto options = at::TensorOptions().dtype(call.in[0].scalar_type());
-    call.out[0] = at::arange(call.in[0].item(), call.in[1].item(), call.in[2].item(), options).to(call.in[0].device());
+    const auto number = [&](size_t index) { return call.in[index].item<double>(); };
+    // A limit in front of the start gives nothing; ATen refuses it.
+    const bool none = number(2) > 0 ? number(1) <= number(0) : number(1) >= number(0);
+    const at::Scalar limit = none ? call.in[0].item() : call.in[1].item();
+    call.out[0] = at::arange(call.in[0].item(), limit, call.in[2].item(), options).to(call.in[0].device());
   };
 }
 
@@ -147,6 +154,33 @@ Step scatter_elements(const Site& site) {
     const at::Tensor indices = from_start(call.in[1], x.size(axis)).to(x.device());
     call.out[0] = reduction.empty() ? at::scatter(x, axis, indices, call.in[2])
                                     : at::scatter_reduce(x, axis, indices, call.in[2], reduction);
+  };
+}
+
+// The slices along the axis whose condition holds, which may be shorter than the axis; without an axis, of all elements
+// in a row.
+Step compress(const Site& site) {
+  const bool flat = !site.node.has("axis");
+  const int64_t axis = site.node.integer("axis", 0);
+  return [=](const Call& call) {
+    const at::Tensor x = flat ? call.in[0].flatten() : call.in[0];
+    call.out[0] = at::index_select(x, axis, at::nonzero(call.in[1]).flatten().to(x.device()));
+  };
+}
+
+// The first steps of each sequence backwards, as many as its length says; the others stay.
+Step reverse_sequence(const Site& site) {
+  const int64_t batch_axis = site.node.integer("batch_axis", 1), time_axis = site.node.integer("time_axis", 0);
+  return [=](const Call& call) {
+    const at::Tensor x = call.in[0].movedim({time_axis, batch_axis}, {0, 1});
+    const at::Tensor lengths = call.in[1].to(x.device(), at::kLong).unsqueeze(0);
+    const at::Tensor step = at::arange(x.size(0), lengths.options()).unsqueeze(1);
+    const at::Tensor source = at::where(step.lt(lengths), lengths.sub(1).sub(step), step);  // [time, batch]
+    std::vector<int64_t> shape(static_cast<size_t>(x.dim()), 1);
+    shape[0] = x.size(0);
+    shape[1] = x.size(1);
+    const at::Tensor y = at::gather(x, 0, source.reshape(shape).expand(x.sizes()));
+    call.out[0] = y.movedim({0, 1}, {time_axis, batch_axis});
   };
 }
 

@@ -4,11 +4,14 @@
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/clamp.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/permute.h>
 #include <ATen/ops/reshape.h>
 #include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/squeeze.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/tril.h>
+#include <ATen/ops/triu.h>
 #include <ATen/ops/unsqueeze.h>
 
 #include "src/exec/ops.hpp"
@@ -133,6 +136,17 @@ Step shape(const Site& site) {
     const auto sizes = call.in[0].sizes();
     const std::vector<int64_t> part(sizes.begin() + bound(first), sizes.begin() + std::max(bound(first), bound(last)));
     call.out[0] = at::tensor(part, at::TensorOptions().dtype(at::kLong));
+  };
+}
+
+// A matrix of the input's shape with ones on a diagonal.
+Step eye_like(const Site& site) {
+  const int64_t diagonal = site.node.integer("k", 0);
+  const auto wanted = static_cast<DType>(site.node.integer("dtype", 0));
+  return [=](const Call& call) {
+    const at::ScalarType type = wanted == DType::undefined ? call.in[0].scalar_type() : scalar_type_of(wanted);
+    const at::Tensor ones = at::ones(call.in[0].sizes(), call.in[0].options().dtype(at::kFloat).requires_grad(false));
+    call.out[0] = ones.triu(diagonal).tril(diagonal).to(type);
   };
 }
 

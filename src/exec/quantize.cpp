@@ -6,11 +6,14 @@
 #include <ATen/ops/clamp.h>
 #include <ATen/ops/div.h>
 #include <ATen/ops/empty_like.h>
+#include <ATen/ops/max.h>
+#include <ATen/ops/min.h>
 #include <ATen/ops/mul.h>
 #include <ATen/ops/repeat_interleave.h>
 #include <ATen/ops/reshape.h>
 #include <ATen/ops/round.h>
 #include <ATen/ops/sub.h>
+#include <ATen/ops/where.h>
 #include <c10/util/Exception.h>
 
 #include "kernels/quantize.hpp"
@@ -169,6 +172,14 @@ at::Tensor dequantize(const at::Tensor& x, const at::Tensor& scale, const at::Te
     if (zero.defined()) real = at::sub(real, spread(zero.to(at::kInt), source, along));
   }
   return at::mul(real.to(at::kFloat), spread(factor, source, along)).to(scale.scalar_type());
+}
+
+Quantized quantize_dynamically(const at::Tensor& x) {
+  const at::Tensor low = at::clamp(at::min(x), std::nullopt, 0), high = at::clamp(at::max(x), 0, std::nullopt);
+  const at::Tensor range = high.sub(low);
+  const at::Tensor scale = at::where(range.eq(0), 1.0f, range.div(255.0f));
+  const at::Tensor zero_point = at::clamp(low.neg().div(scale), 0, 255).round().to(at::kByte);
+  return {quantize(x, scale, zero_point, DType::uint8, {}), scale, zero_point};
 }
 
 at::Tensor requantize(const at::Tensor& x, const at::Tensor& factor, const at::Tensor& zero_point, DType type) {

@@ -26,6 +26,17 @@ at::Tensor quantize(const at::Tensor& x, const at::Tensor& scale, const at::Tens
 // (x - zero point) * scale, computed in fp32, in the scale's type.
 at::Tensor dequantize(const at::Tensor& x, const at::Tensor& scale, const at::Tensor& zero_point, ScaleAxis along);
 
+// Values with the scale and zero point that they were quantized by, one number each.
+struct Quantized {
+  at::Tensor values;
+  at::Tensor scale;
+  at::Tensor zero_point;
+};
+
+// x as uint8: its range, widened to hold zero, over 255 steps (ONNX DynamicQuantizeLinear). A range of nothing has the
+// scale 1, as in ONNX Runtime.
+Quantized quantize_dynamically(const at::Tensor& x);
+
 // Exact integers (of any type) times a real factor, quantized: saturate(round(x * factor) + zero point). The factor
 // broadcasts against x.
 at::Tensor requantize(const at::Tensor& x, const at::Tensor& factor, const at::Tensor& zero_point, DType type);

@@ -9,8 +9,8 @@ struct NodeCost {
   const Graph* graph = nullptr;  // that the node is in: the costed graph, or a subgraph
   const Node* node = nullptr;
   int64_t parameters = 0;  // elements of the node's parameters
-  // Multiply-accumulates of Conv, ConvTranspose, Gemm, MatMul, LSTM, GRU and RNN; -1 when a size is unknown, 0 for
-  // other operators.
+  // Multiply-accumulates of convolutions, matrix products, recurrent layers and attention, their forms on integers and
+  // those of com.microsoft included; -1 when a size is unknown, 0 for other operators.
   int64_t macs = -1;
 };
 
@@ -29,8 +29,8 @@ struct GraphCost {
   }
 };
 
-// Parameters are float constants, and integers that are dequantized (but not their scales). Costs at batch 1: an
-// unknown first dimension of a graph input counts as 1.
+// Parameters are float constants, and integers that are dequantized or multiplied (but not their scales). Costs at
+// batch 1: an unknown first dimension of a graph input counts as 1.
 GraphCost graph_cost(const Graph& graph);
 
 }  // namespace pare

@@ -108,7 +108,7 @@ Known evaluate_slice(const Evaluation& site) {
     const int64_t size = x->shape[axis];
     step[axis] = steps ? (*steps)[i] : 1;
     const int64_t start = (*starts)[i] < 0 ? std::max((*starts)[i], -size - 1) + size : (*starts)[i];
-    first[axis] = step[axis] > 0 ? std::clamp<int64_t>(start, 0, size) : std::clamp<int64_t>(start, -1, size - 1);
+    first[axis] = std::clamp<int64_t>(start, 0, step[axis] > 0 ? size : std::max<int64_t>(0, size - 1));
   }
   return picked(site, *x, [&](const Shape& at) {
     Shape source(rank);

@@ -92,9 +92,11 @@ Shapes conv_transpose_shape(const Graph& graph, const Node& node) {
   for (size_t i = 0; i < kernel.size(); ++i) {
     const int64_t size = (*input)[i + 2];
     const int64_t reach = windows.dilations[i] * (kernel[i] - 1) + 1;
+    const bool same = windows.auto_pad == "SAME_UPPER" || windows.auto_pad == "SAME_LOWER";
     if (!wanted.empty()) output.push_back(wanted[i]);
-    else if (windows.auto_pad == "SAME_UPPER" || windows.auto_pad == "SAME_LOWER")
-      output.push_back(size < 0 ? -1 : size * windows.strides[i]);
+    // Kernels shorter than the stride do not reach all of stride * size.
+    else if (same && size >= 0)
+      output.push_back(std::min(size * windows.strides[i], (size - 1) * windows.strides[i] + reach + added[i]));
     else
       output.push_back(size < 0 ? -1
                                 : (size - 1) * windows.strides[i] + reach + added[i] - windows.pads_begin[i] -
@@ -247,6 +249,8 @@ Shapes squeeze_shape(const Graph& graph, const Node& node) {
   if (const auto axes = constant_integers(graph, node, 1)) {
     for (const int64_t axis : *axes) dropped[axis_index(node, axis, input->size())] = true;
   } else {
+    // A size that is not known may be 1.
+    if (std::find(input->begin(), input->end(), -1) != input->end()) return std::nullopt;
     for (size_t i = 0; i < input->size(); ++i) dropped[i] = (*input)[i] == 1;
   }
   Shape output;

@@ -64,12 +64,23 @@ Shapes matmul_n_bits_shape(const Graph& graph, const Node& node);
 Shapes one_hot_shape(const Graph& graph, const Node& node);
 Shapes roi_align_shape(const Graph& graph, const Node& node);
 Shapes q_linear_conv_shape(const Graph& graph, const Node& node);
+Shapes q_gemm_shape(const Graph& graph, const Node& node);
+Shapes q_linear_binary_shape(const Graph& graph, const Node& node);
+Shapes q_linear_where_shape(const Graph& graph, const Node& node);
+Shapes q_linear_concat_shape(const Graph& graph, const Node& node);
+Shapes q_linear_pool_shape(const Graph& graph, const Node& node);
+Shapes q_linear_global_pool_shape(const Graph& graph, const Node& node);
+Shapes dynamic_quantize_lstm_shape(const Graph& graph, const Node& node);
+Shapes embedding_shape(const Graph& graph, const Node& node);
+Shapes fused_matmul_shape(const Graph& graph, const Node& node);
+Shapes multi_head_attention_shape(const Graph& graph, const Node& node);
+Shapes packed_attention_shape(const Graph& graph, const Node& node);
 
 }  // namespace shape_rules
 
 // Fills Value::shape along the graph for the outputs of known operators, from the inputs' shapes (changed by the
-// caller to the sizes of interest: unknown sizes stay -1), element types where they are missing, and Value::known.
-// Shapes that the file declares and the rules contradict are replaced.
+// caller to the sizes of interest: unknown sizes stay -1), Value::dtype and Value::known. What the file declares and
+// the rules contradict is replaced.
 void infer_shapes(Graph& graph);
 
 }  // namespace pare

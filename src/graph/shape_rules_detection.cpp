@@ -1,4 +1,4 @@
-// Shape rules of detectors' operators, attention and quantized products of com.microsoft.
+// Shape rules of detectors' operators and attention.
 #include "src/core/error.hpp"
 #include "src/graph/axes.hpp"
 #include "src/graph/node_inputs.hpp"
@@ -49,12 +49,6 @@ Shapes attention_shape(const Graph& graph, const Node& node) {
     size = size / heads * node.integer("q_num_heads", heads);
   }
   shape->back() = size;
-  return shape;
-}
-
-Shapes matmul_n_bits_shape(const Graph& graph, const Node& node) {
-  std::optional<Shape> shape = shape_of(graph, node, 0);
-  if (shape && !shape->empty()) shape->back() = node.integer("N", -1);
   return shape;
 }
 

@@ -12,15 +12,15 @@ namespace {
 
 using Integers = std::vector<int64_t>;
 
-// How many elements a slice of an axis of `size` takes.
+// How many elements a slice of an axis of `size` takes. Backwards, it begins at an element of the axis (not in front of
+// the first one, as NumPy would) and may end in front of the first.
 int64_t slice_size(int64_t size, int64_t start, int64_t end, int64_t step) {
-  if (size < 0) return -1;
-  const int64_t low = step > 0 ? 0 : -1;
+  if (size < 1) return size;
   const int64_t high = step > 0 ? size : size - 1;
-  const auto position = [&](int64_t bound) {
+  const auto position = [&](int64_t bound, int64_t low) {
     return std::clamp(bound < 0 ? std::max(bound, -size - 1) + size : bound, low, high);
   };
-  const int64_t distance = step > 0 ? position(end) - position(start) : position(start) - position(end);
+  const int64_t distance = step > 0 ? position(end, 0) - position(start, 0) : position(start, 0) - position(end, -1);
   const int64_t stride = step > 0 ? step : -step;
   return std::max<int64_t>(0, (distance + stride - 1) / stride);
 }

@@ -4,6 +4,7 @@
 // ("rtol atol", a line an output; the last one holds for all that follow). Prints a line a case, "pass NAME", "fail
 // NAME: why" or "skip NAME: why" (an operator that pare does not run, values that are no tensors). With a second
 // argument, the graph as pare writes it goes to WRITTEN/<case>.onnx, and what is read from there must run the same.
+// `conformance --types MODEL` prints the inferred element type of every value, as TensorProto.DataType numbers it.
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -73,28 +74,50 @@ bool supported(const Graph& graph) {
   return all;
 }
 
-// Shape inference must say what came out, or that it does not know. Lists of sizes count as constants.
-std::string shape_difference(Graph graph, const std::vector<at::Tensor>& inputs,
-                             const std::vector<at::Tensor>& expected) {
+// The graph with the inputs' sizes, and nothing but inference to say what its nodes give. Lists of sizes count as
+// constants.
+Graph inferred(Graph graph, const std::vector<at::Tensor>& inputs) {
   for (size_t i = 0; i < inputs.size() && i < graph.inputs.size(); ++i) {
     Value& value = graph.value(graph.inputs[i].value);
     value.shape = inputs[i].sizes().vec();
     if (inputs[i].scalar_type() == at::kLong) value.constant = from_aten(inputs[i], DType::int64);
   }
   for (const Node& node : graph.nodes)
-    for (const ValueId output : node.outputs)
-      if (output != no_value) graph.value(output).shape.reset();
+    for (const ValueId output : node.outputs) {
+      if (output == no_value) continue;
+      graph.value(output).shape.reset();
+      graph.value(output).dtype = DType::undefined;
+    }
   infer_shapes(graph);
-  for (size_t i = 0; i < expected.size() && i < graph.outputs.size(); ++i) {
-    const auto& inferred = graph.value(graph.outputs[i].value).shape;
-    if (!inferred) continue;
-    for (size_t d = 0; d < inferred->size(); ++d)
-      if (inferred->size() != static_cast<size_t>(expected[i].dim()) ||
-          ((*inferred)[d] >= 0 && (*inferred)[d] != expected[i].size(static_cast<int64_t>(d))))
-        return fmt::format("inferred shape {} differs from {}", shape_text(*inferred),
-                           shape_text(expected[i].sizes().vec()));
-  }
-  return "";
+  return graph;
+}
+
+// Empty when a value that came out has the inferred element type, and the inferred shape or one that was not known.
+std::string inference_error(const Value& value, const at::Tensor& tensor) {
+  if (value.dtype == DType::undefined) return fmt::format("the element type of '{}' is not inferred", value.name);
+  if (scalar_type_of(value.dtype) != tensor.scalar_type())
+    return fmt::format("inferred type {} of '{}' differs from {}", dtype_name(value.dtype), value.name,
+                       c10::toString(tensor.scalar_type()));
+  if (!value.shape) return "";
+  bool equal = value.shape->size() == static_cast<size_t>(tensor.dim());
+  for (size_t d = 0; equal && d < value.shape->size(); ++d)
+    equal = (*value.shape)[d] < 0 || (*value.shape)[d] == tensor.size(static_cast<int64_t>(d));
+  return equal ? ""
+               : fmt::format("inferred shape {} of '{}' differs from {}", shape_text(*value.shape), value.name,
+                             shape_text(tensor.sizes().vec()));
+}
+
+// Compares what inference says of every value with what a run gives.
+std::string inference_difference(const Graph& graph, const std::vector<at::Tensor>& inputs) {
+  const Graph shaped = inferred(graph, inputs);
+  std::string error;
+  const Observation observation{
+      std::vector<bool>(graph.values.size(), true), [&](ValueId id, const at::Tensor& tensor) {
+        if (error.empty() && tensor.defined() && static_cast<size_t>(id) < shaped.values.size())
+          error = inference_error(shaped.value(id), tensor);
+      }};
+  Executor(graph).run(Parameters(graph, at::kCPU, Training::off), inputs, false, &observation);
+  return error;
 }
 
 // The graph after a round through the writer; `path` keeps it.
@@ -125,7 +148,21 @@ std::string run_case(const fs::path& folder, const fs::path& written) {
     values = run(written_again(graph, model, written / (folder.filename().string() + ".onnx")));
     if (!values.empty()) return "written and read again: " + values;
   }
-  return values.empty() ? shape_difference(graph, inputs, expected) : values;
+  return values.empty() ? inference_difference(graph, inputs) : values;
+}
+
+// A line for each value that a node of the model's graph gives: name, element type.
+int print_types(const fs::path& path) {
+  Graph graph = read_graph(open_onnx(map_file(path.string()), path.string()));
+  for (const Node& node : graph.nodes)
+    for (const ValueId output : node.outputs)
+      if (output != no_value) graph.value(output).dtype = DType::undefined;
+  infer_shapes(graph);
+  for (const Node& node : graph.nodes)
+    for (const ValueId output : node.outputs)
+      if (output != no_value && !graph.value(output).name.empty())
+        std::cout << graph.value(output).name << " " << static_cast<int>(graph.value(output).dtype) << "\n";
+  return 0;
 }
 
 int run_all(const fs::path& root, const fs::path& written) {
@@ -152,8 +189,9 @@ int run_all(const fs::path& root, const fs::path& written) {
 
 int main(int argc, char** argv) {
   if (argc != 2 && argc != 3) {
-    std::cerr << "usage: conformance FOLDER [WRITTEN]\n";
+    std::cerr << "usage: conformance FOLDER [WRITTEN] | conformance --types MODEL\n";
     return 2;
   }
+  if (std::string(argv[1]) == "--types" && argc == 3) return pare::print_types(argv[2]);
   return pare::run_all(argv[1], argc == 3 ? argv[2] : "");
 }
