@@ -1,0 +1,99 @@
+#include "commands/quantize_methods_run.hpp"
+
+#include <limits>
+
+#include "compress/bias_correction.hpp"
+#include "compress/equalize.hpp"
+#include "compress/smooth.hpp"
+#include "compress/value_absmax.hpp"
+#include "src/graph/passes/run_pass.hpp"
+
+namespace pare {
+namespace {
+
+std::map<ValueId, std::vector<float>> absmax_of(const Graph& graph, const std::map<ValueId, int64_t>& axes,
+                                                const SampleRuns& runs) {
+  const c10::AutoGradMode no_gradients(false);
+  const Executor executor(graph);
+  const Parameters parameters(graph, runs.device, Training::off);
+  ValueAbsmax meter(axes);
+  runs.for_each(graph, [&](std::span<const at::Tensor> inputs) {
+    executor.run(parameters, inputs, false, &meter.observation());
+  });
+  return meter.absmax();
+}
+
+// Weights with one scale a tensor gain by equal ranges of their own; with one a channel only the values do.
+int64_t equalize_layers(Graph& graph, const SampleRuns& runs) {
+  const auto spans = equalization_spans(graph);
+  if (runs.options.granularity == "tensor")
+    return run_pass(graph, "equalize", [&](Graph& g) { return static_cast<int>(equalize(g, spans)); });
+  std::map<ValueId, int64_t> axes;
+  for (const EqualizationSpan& span : spans) axes[span.value] = span.axis;
+  const auto ranges = absmax_of(graph, axes, runs);
+  return run_pass(graph, "equalize", [&](Graph& g) { return static_cast<int>(equalize(g, spans, &ranges)); });
+}
+
+Smoothed smooth_products(Graph& graph, const SampleRuns& runs) {
+  const auto sites = smooth_sites(graph);
+  std::map<ValueId, int64_t> axes;
+  for (const SmoothSite& site : sites) axes[site.value] = -1;
+  const auto absmax = absmax_of(graph, axes, runs);
+  Smoothed smoothed;
+  run_pass(graph, "smooth", [&](Graph& g) {
+    smoothed = smooth(g, sites, absmax, runs.options.smooth);
+    return static_cast<int>(smoothed.sites);
+  });
+  return smoothed;
+}
+
+}  // namespace
+
+void SampleRuns::for_each(const Graph& graph, int64_t size, int64_t most,
+                          const std::function<void(std::span<const at::Tensor>)>& see) const {
+  LoaderConfig config;
+  config.batch = std::min(size, samples.size());
+  config.preprocess = preprocess_of(options.data);
+  config.binding = with_context(options.model, [&] { return bind_samples(graph, samples, options.data); });
+  Loader loader(samples, config);
+  loader.start(0);
+  for (int64_t i = 0; i < most; ++i) {
+    const Batch* const batch = loader.next();
+    if (batch == nullptr) break;
+    see(inputs_of(*batch, device));
+  }
+}
+
+void SampleRuns::for_each(const Graph& graph, const std::function<void(std::span<const at::Tensor>)>& see) const {
+  for_each(graph, options.batch, std::numeric_limits<int64_t>::max(), see);
+}
+
+std::set<ValueId> balance_channels(Graph& graph, const SampleRuns& runs, Json& result) {
+  std::set<ValueId> floats;
+  if (runs.options.equalize) result["equalized"] = equalize_layers(graph, runs);
+  if (runs.options.smooth >= 0) {
+    Smoothed smoothed = smooth_products(graph, runs);
+    result["smoothed"] = smoothed.sites;
+    floats = std::move(smoothed.floats);
+  }
+  if (runs.options.bias_correct) run_pass(graph, "add_missing_biases", add_missing_biases);
+  return floats;
+}
+
+void correct_biases(Graph& graph, const Graph& quantized, const QuantPlacement& placement, const SampleRuns& runs,
+                    Json& result) {
+  BiasCorrection correction(graph, inference_graph(quantized), placement, runs.device);
+  const auto add = [&](std::span<const at::Tensor> inputs) { correction.add(inputs); };
+  // One sample at once: what all layers compute of a batch in float is kept until it ran quantized.
+  const int64_t all = runs.samples.size();
+  runs.for_each(graph, 1, all, add);
+  correction.next_pass();
+  runs.for_each(graph, 1, all, add);
+  Json& rows = result["corrected_biases"] = Json::array();
+  for (auto& [id, corrected] : correction.biases()) {
+    rows.push_back({{"layer", corrected.layer}, {"shift", corrected.shift}});
+    graph.value(id).constant = corrected.bias;
+  }
+}
+
+}  // namespace pare
