@@ -29,6 +29,15 @@ bool needs_samples(const QuantizeOptions& options) {
   return options.activations != "none" && options.activations != "dynamic";
 }
 
+std::string check_opset(const std::string& text) {
+  return text == "0" || text == "21"
+             ? ""
+             : fmt::format(
+                   "bad value (got '{}', expected 21 or 0): INT4 needs opset 21, and files are written with it "
+                   "or the model's own where that is newer",
+                   text);
+}
+
 // Whether samples tell how many bits each weight needs, or how it is rounded.
 bool measures_weights(const QuantizeOptions& options) {
   return (!options.bits_budget.empty() || options.rounding != "nearest") && !options.data.data.empty() &&
@@ -42,6 +51,8 @@ void check(const QuantizeOptions& options) {
   check_data_options(options.data);
   check_model_outputs(options.output);
   const std::string& activations = options.activations;
+  if (options.smooth < 0 && options.smooth != -1)
+    fail_usage("--smooth: bad share (got {}, expected 0 to 1); 0.5 is the paper's", options.smooth);
   if (!options.bits_budget.empty()) {
     BitsBudget::parse(options.bits_budget);
     if (activations != "none")
@@ -56,9 +67,17 @@ void check(const QuantizeOptions& options) {
                  options.rounding);
     if (options.data.data.empty())
       fail_usage("--rounding {}: needs samples of the layers' inputs; give --data", options.rounding);
+    if (options.rounding == "adaround" && options.bias_correct)
+      fail_usage("--bias-correct: --rounding adaround trains the biases with the weights; leave one of them out");
   }
   if (!needs_samples(options)) {
     if (options.max_drop >= 0) fail_usage("--max-drop: is measured with quantized activations; give --data");
+    const char* const method = options.equalize       ? "--equalize"
+                               : options.smooth >= 0  ? "--smooth"
+                               : options.bias_correct ? "--bias-correct"
+                                                      : nullptr;
+    if (method != nullptr)
+      fail_usage("{}: is for quantized activations; give --data, and --activations uint8 or int8", method);
     if (activations == "dynamic" && (granularity.kind == Granularity::Kind::block || options.weights != "int8"))
       fail_usage("--activations dynamic: multiplies int8 weights with a scale a channel or tensor");
     if (!options.data.data.empty() && !measures_weights(options))
@@ -108,6 +127,13 @@ void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
   add_integer(
       app, "--joint-steps", {-1, 1 << 24}, options.joint_steps,
       "adaround: then steps of all weights, biases and ranges together, by the outputs [1000 below 8-bit activations]");
+  add_flag(app, "--equalize", options.equalize,
+           "scales of channels move between layers, so that the channels of what is rounded differ less in range");
+  add_real(app, "--smooth", {-1, 1}, options.smooth,
+           "0 to 1 (try 0.5): that share of the channels' ranges moves from what a MatMul or Gemm reads into its "
+           "weight; -1: none");
+  add_flag(app, "--bias-correct", options.bias_correct,
+           "biases take back what rounding adds to the mean of each channel on --data");
   add_real(app, "--max-drop", at_least_zero, options.max_drop,
            "the most sensitive values and layers stay float until the accuracy (without labels: the cosine of the "
            "outputs, of 1) drops by no more; at most 8 evaluations; exit 5 when missed");
@@ -115,6 +141,9 @@ void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
   add_choice(app, "--profile", {"ort", "tensorrt"}, options.profile,
              "where Q/DQ lie: for ONNX Runtime's integer kernels, or TensorRT's (slow in ONNX Runtime)");
   add_choice(app, "--target", {"vnni", "avx2"}, options.target, "avx2: 7-bit weights, for x86 without VNNI");
+  add_integer(app, "--opset", {0, 21}, options.opset,
+              "21: weights of up to 4 bits become INT4 with activations, too; 0: int8 there")
+      ->check(check_opset, "");
   add_integer(app, "--batch", {1, 1 << 24}, options.batch, "samples at once");
   add_texts(app, "--include", "GLOB", options.include, "quantize only tensors or nodes of this name; repeatable");
   add_texts(app, "--exclude", "GLOB", options.exclude, "leave tensors or nodes of this name float; repeatable");

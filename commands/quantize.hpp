@@ -14,7 +14,9 @@ namespace pare {
 
 // Metrics: bytes_ratio with a single output; with samples cosine and snr_db of the outputs against the input's; with
 // labels accuracy, accuracy_before, accuracy_drop, loss. Result: with samples float_values (name, node and the noise it
-// would add to the outputs), the values that stay float for the outputs' sake.
+// would add to the outputs), the values that stay float for the outputs' sake; equalized and smoothed (numbers of
+// places), corrected_biases (layer, shift) where these were asked for; integer_kernels (source, convolutions, products:
+// integer, all), and where ONNX Runtime is found metrics.speedup.
 struct QuantizeOptions {
   std::string model;
   std::string weights = "int8";  // int8 | int4 | int3 | int2
@@ -27,6 +29,10 @@ struct QuantizeOptions {
   std::string rounding = "nearest";  // nearest | gptq | adaround
   int64_t rounding_steps = 1000;     // of adaround, a layer
   int64_t joint_steps = -1;          // of adaround with activations, behind them; below 0: where those have few bits
+  bool equalize = false;
+  double smooth = -1;  // share of the range that moves into the weights; below 0: none
+  bool bias_correct = false;
+  int64_t opset = 0;                 // 21: weights of at most 4 bits are stored as INT4
   std::string profile = "ort";       // ort | tensorrt
   std::string target = "vnni";       // vnni | avx2
   double max_drop = -1;              // below 0: no limit

@@ -4,7 +4,9 @@
 #include "commands/model_summary.hpp"
 #include "commands/quantize.hpp"
 #include "commands/quantize_adaround_run.hpp"
+#include "commands/quantize_methods_run.hpp"
 #include "commands/quantize_output.hpp"
+#include "commands/quantize_runtime_run.hpp"
 #include "compress/calibrate.hpp"
 #include "compress/float_search.hpp"
 #include "compress/noise_shares.hpp"
@@ -62,10 +64,13 @@ class StaticRun {
     context_.report.settings["granularity"] = options_.granularity;
     context_.report.settings["activations"] = options_.activations;
     context_.report.model = model_json(loaded_.model, loaded_.graph);
-    const Graph prepared = with_context(options_.model, [&] { return prepare_for_quantization(loaded_.graph); });
-    const QuantPlacement whole = place_all(prepared);
+    Graph prepared = with_context(options_.model, [&] { return prepare_for_quantization(loaded_.graph); });
+    place_all(prepared);
     const auto samples = open_samples(sample_use(options_.data), options_.data.data, options_.data.split);
-    if (options_.output.dry_run) return plan(prepared, whole, *samples);
+    if (options_.output.dry_run) return plan(prepared, place_all(prepared), *samples);
+    const SampleRuns runs{options_, *samples, device_};
+    kept_floats_ = balance_channels(prepared, runs, methods_);
+    const QuantPlacement whole = place_all(prepared);
     choices_ = calibrate(prepared, whole, *samples);
     shares_ = noise_shares(prepared, whole, *samples);
     const IslandConfig config{tolerated_noise, costly_noise, std::max<size_t>(2, whole.places.size() / 4)};
@@ -81,11 +86,21 @@ class StaticRun {
       floats = found.floats;
       met = found.met;
     }
+    if (options_.bias_correct) {
+      const Quantized measured = quantize(prepared, whole, floats, false);
+      correct_biases(prepared, measured.graph, measured.placement, runs, methods_);
+    }
     const Quantized quantized = quantize(prepared, whole, floats);
     report_layers(prepared, quantized, floats);
     const QuantizedOutput written = write_quantized(
         loaded_.model, quantized.graph, lineage(), options_.output, [](const Graph&) {}, context_);
+    methods_["integer_kernels"] = planned_kernels(prepared, quantized.placement);
     report_comparison(written.graph, *samples);
+    std::vector<at::Tensor> one;
+    runs.for_each(loaded_.graph, 1, 1, [&](std::span<const at::Tensor> inputs) {
+      for (const at::Tensor& input : inputs) one.push_back(input.clone());
+    });
+    check_in_runtime({options_, loaded_, device_}, one, context_);
     print(quantized.layers, float_products(prepared, quantized.placement));
     return written.smaller && met ? ExitCode::ok : ExitCode::goal_missed;
   }
@@ -102,7 +117,9 @@ class StaticRun {
     const auto selected = [&](const std::string& name) {
       return names_.contains(name) && !floats.contains(graph.find(name));
     };
-    return place_quantization(graph, selected, tensorrt_ ? QuantProfile::tensorrt : QuantProfile::ort, floats);
+    std::set<ValueId> all = kept_floats_;
+    all.insert(floats.begin(), floats.end());
+    return place_quantization(graph, selected, tensorrt_ ? QuantProfile::tensorrt : QuantProfile::ort, all);
   }
 
   QuantPlacement place_all(const Graph& graph) const {
@@ -128,13 +145,16 @@ class StaticRun {
   }
 
   // With the first `floats` values of the ranking in float.
-  Quantized quantize(const Graph& prepared, const QuantPlacement& whole, size_t floats) const {
+  Quantized quantize(const Graph& prepared, const QuantPlacement& whole, size_t floats,
+                     bool integer_bias = true) const {
     const auto last = order_.begin() + static_cast<std::ptrdiff_t>(floats);
     Quantized result{prepared, placed(prepared, std::set<ValueId>(order_.begin(), last)), {}};
     const std::map<ValueId, ActivationCodes> codes = codes_of(result.placement, whole);
     for (const auto& [bias, tuned] : learned_.biases) result.graph.value(bias).constant = tuned;
+    StaticConfig config = static_config();
+    config.integer_bias = config.integer_bias && integer_bias;
     result.layers = with_context(options_.model, [&] {
-      return quantize_statically(result.graph, result.placement, codes, static_config(), learned_.weights);
+      return quantize_statically(result.graph, result.placement, codes, config, learned_.weights);
     });
     return result;
   }
@@ -218,6 +238,7 @@ class StaticRun {
     config.per_channel = options_.granularity != "tensor";
     config.search = ScaleSearch::mse;
     config.integer_bias = !tensorrt_;
+    config.int4 = options_.opset >= 21;
     return config;
   }
 
@@ -227,14 +248,9 @@ class StaticRun {
     const Executor executor(graph);
     const Parameters parameters(graph, device_, Training::off);
     Calibrator calibrator(graph, placement, calibration_, device_);
-    LoaderConfig config;
-    config.batch = std::min(options_.batch, samples.size());
-    config.preprocess = preprocess_of(options_.data);
-    config.binding = with_context(options_.model, [&] { return bind_samples(graph, samples, options_.data); });
-    Loader loader(samples, config);
-    loader.start(0);
-    while (const Batch* batch = loader.next())
-      executor.run(parameters, inputs_of(*batch, device_), false, &calibrator.observation());
+    SampleRuns{options_, samples, device_}.for_each(graph, [&](std::span<const at::Tensor> inputs) {
+      executor.run(parameters, inputs, false, &calibrator.observation());
+    });
     return with_context(options_.model,
                         [&] { return calibrator.choices([&](const QuantPlace& place) { return form(place); }); });
   }
@@ -244,24 +260,16 @@ class StaticRun {
                                              const Dataset& samples) {
     NoiseShares meter(graph, placement, choices_, static_config(), device_,
                       static_cast<uint64_t>(options_.compute.seed));
-    LoaderConfig config;
-    config.batch = 1;
-    config.preprocess = preprocess_of(options_.data);
-    config.binding = with_context(options_.model, [&] { return bind_samples(graph, samples, options_.data); });
-    Loader loader(samples, config);
-    loader.start(0);
-    for (int64_t i = 0; i < noise_samples; ++i) {
-      const Batch* const batch = loader.next();
-      if (batch == nullptr) break;
-      meter.add(inputs_of(*batch, device_));
-    }
+    SampleRuns{options_, samples, device_}.for_each(graph, 1, noise_samples,
+                                                    [&](std::span<const at::Tensor> inputs) { meter.add(inputs); });
     return meter.shares();
   }
 
   Json lineage() const {
     Json settings;
-    for (const char* key : {"weights", "activations", "outer-bits", "granularity", "calibration", "rounding", "profile",
-                            "target", "symmetric", "max-drop", "limit", "seed"})
+    for (const char* key :
+         {"weights", "activations", "outer-bits", "granularity", "calibration", "rounding", "profile", "target",
+          "symmetric", "max-drop", "equalize", "smooth", "bias-correct", "opset", "limit", "seed"})
       if (context_.report.settings.contains(key)) settings[key] = context_.report.settings[key];
     return {{"command", "quantize"}, {"settings", std::move(settings)}};
   }
@@ -276,6 +284,7 @@ class StaticRun {
   void report_comparison(const Graph& written, const Dataset& calibration) {
     context_.report.result["float_values"] = float_values_;
     if (!learned_.report.is_null()) context_.report.result.update(learned_.report);
+    context_.report.result.update(methods_);
     DataOptions all = options_.data;
     all.limit = 0;
     const DatasetPtr test = find_samples(sample_use(all), all.data, "test");
@@ -320,6 +329,7 @@ class StaticRun {
     if (metrics.contains("accuracy"))
       table.add({"accuracy", percent_text(metrics.at("accuracy_before")), percent_text(metrics.at("accuracy"))});
     table.add({"cosine of the outputs", "1", fmt::format("{:.5f}", metrics.at("cosine").get<double>())});
+    table.add({"integer kernels", "0", integer_kernels_text(context_.report.result.at("integer_kernels"))});
     table.add({"quantized layers", "0", fmt::format("{} of {}", layers.size(), layers.size() + floats.size())});
     context_.print(table.text());
   }
@@ -333,9 +343,11 @@ class StaticRun {
   std::set<std::string> names_;  // of the weights that may be quantized
   std::map<ValueId, std::vector<CodesChoice>> choices_;
   std::map<ValueId, NoiseShare> shares_;
-  LearnedRounding learned_;     // empty with --rounding nearest
-  std::vector<ValueId> order_;  // in which values become float
+  LearnedRounding learned_;        // empty with --rounding nearest
+  std::vector<ValueId> order_;     // in which values become float
+  std::set<ValueId> kept_floats_;  // for --smooth
   Json float_values_;
+  Json methods_ = Json::object();  // what --equalize, --smooth and --bias-correct did; kernels to expect
 };
 
 }  // namespace

@@ -118,12 +118,12 @@ class Inserter {
     if (found == values_.weights.end()) fail_run("insert_qdq: weight '{}' has no codes", name);
     const EncodedWeight& weight = found->second;
     const Tensor scales = scale_tensor(weight);
-    const ValueId codes = add_constant_value(graph_, name + "_codes", codes_tensor(weight, false));
+    const ValueId codes = add_constant_value(graph_, name + "_codes", codes_tensor(weight, values_.int4));
     const ValueId scale = add_constant_value(graph_, name + "_scale", scales);
     // Explicit, and of the scale's shape: runtimes ask for it.
-    const std::vector<int8_t> zeros(static_cast<size_t>(scales.elements()), 0);
-    const ValueId zero_point =
-        add_constant_value(graph_, name + "_zero_point", Tensor::of(DType::int8, scales.shape, zeros));
+    const DType type = graph_.value(codes).constant->dtype;
+    const std::vector<int8_t> zeros(static_cast<size_t>((scales.elements() * dtype_bits(type) + 7) / 8), 0);
+    const ValueId zero_point = add_constant_value(graph_, name + "_zero_point", Tensor::of(type, scales.shape, zeros));
     const ValueId result = add_computed_value(graph_, name + "_dequantized", DType::float32, weight.groups.shape);
     const size_t reader = first_reader(place.value);
     insertions_.before[reader].push_back(

@@ -18,6 +18,8 @@ struct QuantizedValues {
   std::map<ValueId, EncodedWeight> weights;
   // Biases as int32 with the scale (input scale) * (weight scale); float where false (TensorRT).
   bool integer_bias = true;
+  // Weights whose codes fit it as INT4, else all as int8.
+  bool int4 = false;
 };
 
 // Changes `graph`. Every reader of a place's value reads the dequantized one, graph outputs too; names of inputs and

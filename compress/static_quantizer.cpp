@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compress/integer_kernels.hpp"
 #include "src/graph/passes/fold_batch_normalization.hpp"
 #include "src/graph/passes/fold_pad.hpp"
 #include "src/graph/passes/fold_scaling.hpp"
@@ -104,7 +105,8 @@ std::vector<StaticLayer> quantize_statically(Graph& graph, const QuantPlacement&
                                              const std::map<ValueId, ActivationCodes>& activations,
                                              const StaticConfig& config,
                                              const std::map<ValueId, EncodedWeight>& rounded) {
-  QuantizedValues values{activations, encode_weights(graph, placement, activations, config), config.integer_bias};
+  QuantizedValues values{activations, encode_weights(graph, placement, activations, config), config.integer_bias,
+                         config.int4};
   for (auto& [weight, encoded] : values.weights)
     if (const auto found = rounded.find(weight); found != rounded.end()) encoded = found->second;
   std::vector<StaticLayer> layers;
@@ -131,16 +133,8 @@ std::vector<std::string> float_products(const Graph& graph, const QuantPlacement
 }
 
 size_t integer_products(const Graph& graph, const QuantPlacement& placement) {
-  size_t count = 0;
-  for (const Node& node : graph.nodes)
-    if (node.domain.empty() && node.op == "MatMul" && placement.find(node.inputs[0]) != nullptr &&
-        placement.find(node.inputs[1]) != nullptr)
-      ++count;
-  for (const QuantLayer& layer : placement.layers) {
-    const std::string& op = node_named(graph, layer.name).op;
-    if (op == "Gemm" || (op == "Conv" && placement.find(layer.output) != nullptr)) ++count;
-  }
-  return count;
+  const IntegerKernels kernels = integer_kernels(graph, placement);
+  return kernels.convolutions.integer + kernels.products.integer;
 }
 
 }  // namespace pare

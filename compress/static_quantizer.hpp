@@ -20,6 +20,7 @@ struct StaticConfig {
   bool per_channel = true;
   ScaleSearch search = ScaleSearch::absmax;
   bool integer_bias = true;
+  bool int4 = false;  // weights of at most 4 bits as INT4 (opset 21), else as int8, which runtimes fuse
 };
 
 // The placement's weights as integers, by value. Throws (exit 3) naming a weight or bias that is not finite.

@@ -31,6 +31,7 @@ enum class Place : size_t {
   create_session_from_array = 8,
   run = 9,
   create_session_options = 10,
+  set_optimized_model_path = 11,
   set_graph_optimization_level = 23,
   set_intra_op_threads = 24,
   set_inter_op_threads = 25,
@@ -180,6 +181,8 @@ struct OrtSession::State {
     calls(Place::set_graph_optimization_level, options.object, config.optimize ? optimize_all : optimize_nothing);
     calls(Place::set_intra_op_threads, options.object, config.threads);
     calls(Place::set_inter_op_threads, options.object, 1);
+    if (!config.optimized_path.empty())
+      calls(Place::set_optimized_model_path, options.object, config.optimized_path.c_str());
   }
 
   const OrtEnv* known_environment() const { return environment.object; }

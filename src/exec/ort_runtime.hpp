@@ -37,8 +37,9 @@ struct TensorView {
 };
 
 struct OrtConfig {
-  int threads = 0;       // 0: as the library thinks
-  bool optimize = true;  // false: every node runs as it stands in the file
+  int threads = 0;               // 0: as the library thinks
+  bool optimize = true;          // false: every node runs as it stands in the file
+  std::string optimized_path{};  // where the optimized model is written; empty: nowhere
 };
 
 class OrtSession {

@@ -174,7 +174,8 @@ class Adaround(unittest.TestCase):
 
     def test_what_cannot_be(self):
         for extra, words in ((["--rounding", "adaround"], "give --data"),
-                             (["--rounding", "adaround", "--data", self.data, "--activations", "dynamic"], "not for --activations dynamic")):
+                             (["--rounding", "adaround", "--data", self.data, "--activations", "dynamic"], "not for --activations dynamic"),
+                             (["--rounding", "adaround", "--data", self.data, "--bias-correct"], "trains the biases")):
             self.assertIn(words, pare(self.model, *extra, "-o", self.out, code=2).stderr)
 
 

@@ -50,25 +50,27 @@ TEST_CASE("noise_shares: the share of a value is what rounding it alone adds to 
   CHECK(share.noise == doctest::Approx(noise / power).epsilon(0.35));
 }
 
-TEST_CASE("noise_shares: codes that are not close are chosen only where every batch is better with them") {
+TEST_CASE("noise_shares: codes that are not close are chosen only where batches agree that they are better") {
   const Graph graph = two_paths(0.5f);
   const QuantPlacement placement = place_quantization(graph, [](const std::string&) { return true; });
   const ValueId x = graph.find("x");
-  const auto chosen = [&](bool same_in_all) {
+  const auto chosen = [&](bool close, int wide_batches) {
     std::map<ValueId, std::vector<CodesChoice>> choices;
     for (const QuantPlace& place : placement.places)
-      if (place.kind == QuantPlace::Kind::activation) choices[place.value] = {{{1, 128, 0, 255}, true}};
-    choices[x] = {{{1, 128, 0, 255}, true}, {{0.01f, 128, 0, 255}, false}};
+      if (place.kind == QuantPlace::Kind::activation) choices[place.value] = {{{0.1f, 128, 0, 255}, true}};
+    choices[x] = {{{0.02f, 128, 0, 255}, true}, {{0.05f, 128, 0, 255}, close}};
     NoiseShares meter(graph, placement, choices, {}, at::kCPU, 3);
-    // Within the range of the fine codes, or in one batch alone and far outside in half of the others.
+    // Of the wide batches a part lies outside of the first codes, which are finer for the others.
     for (int i = 0; i < 12; ++i) {
-      const at::Tensor sample = at::randn({8, 32}).mul(same_in_all || i % 2 == 0 ? 0.3 : 1.6);
+      const at::Tensor sample = at::randn({8, 32}).mul(i < wide_batches ? 4 : 0.3);
       meter.add({&sample, 1});
     }
     return meter.shares().at(x).choice;
   };
-  CHECK(chosen(true) == 1);
-  CHECK(chosen(false) == 0);
+  CHECK(chosen(false, 12) == 1);
+  CHECK(chosen(false, 1) == 0);
+  CHECK(chosen(true, 1) == 1);
+  CHECK(chosen(true, 0) == 0);
 }
 
 TEST_CASE("noise_shares: islands are the noisiest values, and those that cost a layer only where it pays") {

@@ -1,0 +1,96 @@
+#include "commands/quantize_runtime_run.hpp"
+
+#include <filesystem>
+
+#include "commands/latency_run.hpp"
+#include "compress/integer_kernels.hpp"
+#include "src/core/error.hpp"
+
+namespace pare {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Whether it loads; where it does not, the library's reason.
+std::optional<std::string> refusal(const OrtLibrary& library, const std::string& path, const OrtConfig& config) {
+  try {
+    OrtSession::from_file(library, path, config);
+    return std::nullopt;
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+Json json_of(const KernelCount& count) { return {{"integer", count.integer}, {"all", count.all}}; }
+
+Json json_of(const std::string& source, const IntegerKernels& kernels) {
+  return {{"source", source}, {"convolutions", json_of(kernels.convolutions)}, {"products", json_of(kernels.products)}};
+}
+
+// What the runtime makes of the file, by the graph that it writes when it is asked to.
+void count_kernels(const OrtLibrary& library, const std::string& path, RunContext& context) {
+  const std::string optimized = path + ".optimized.onnx";
+  OrtConfig config{1, true};
+  config.optimized_path = optimized;
+  try {
+    OrtSession::from_file(library, path, config);
+    context.report.result["integer_kernels"] =
+        json_of("ONNX Runtime " + library.version(), integer_kernels(read_graph(load_model(optimized).onnx)));
+  } catch (const Error&) {
+    // Not every optimized graph can be read again: what was planned stays in the report.
+  }
+  std::error_code ignored;
+  fs::remove(optimized, ignored);
+}
+
+}  // namespace
+
+void check_in_runtime(const RuntimeCheck& check, std::span<const at::Tensor> inputs, RunContext& context) {
+  std::vector<std::string> files;
+  for (const std::string& path : check.options.output.out)
+    if (path.ends_with(".onnx")) files.push_back(path);
+  const Runtimes runtimes = find_runtimes("auto");
+  if (!runtimes.ort || files.empty()) return;
+  const OrtConfig config{static_cast<int>(check.options.compute.threads), true};
+  for (const std::string& path : files) {
+    const auto reason = refusal(*runtimes.ort, path, config);
+    if (!reason) continue;
+    if (check.original.model.format != "onnx" || refusal(*runtimes.ort, check.original.model.path, config)) return;
+    if (check.options.profile == "tensorrt") {
+      context.warn(fmt::format("{} does not load in ONNX Runtime ({}); it is for TensorRT", path, *reason));
+      return;
+    }
+    std::error_code ignored;
+    for (const std::string& file : check.options.output.out) fs::remove(file, ignored);
+    fail_run("{}: the quantized model does not load ({}) and was removed; please report it", path, *reason);
+  }
+  count_kernels(*runtimes.ort, files.front(), context);
+  if (!check.device.is_cpu() || check.options.profile == "tensorrt") return;
+  const LatencyMeter meter(check.original, {inputs.begin(), inputs.end()}, check.options.compute.threads, check.device);
+  const double share = meter.share(load_executable(files.front()));
+  context.report.metrics["speedup"] = 1 / share;
+  constexpr double noise = 1.05;  // of the two medians
+  if (share > noise)
+    context.warn(
+        fmt::format("{} takes {:.2f} times as long as the input in {}; leave out what gains nothing with "
+                    "--exclude, or quantize the weights alone",
+                    files.front(), share, meter.runtime()));
+}
+
+Json planned_kernels(const Graph& graph, const QuantPlacement& placement) {
+  return json_of("placement", integer_kernels(graph, placement));
+}
+
+std::string integer_kernels_text(const Json& kernels) {
+  std::string text;
+  for (const auto& [key, name] :
+       {std::pair{"convolutions", "convolutions"}, std::pair{"products", "matrix products"}}) {
+    const Json& count = kernels.at(key);
+    if (count.at("all").get<int64_t>() == 0) continue;
+    text += fmt::format("{}{} of {} {}", text.empty() ? "" : ", ", count.at("integer").get<int64_t>(),
+                        count.at("all").get<int64_t>(), name);
+  }
+  return text.empty() ? "none" : text;
+}
+
+}  // namespace pare
