@@ -86,10 +86,7 @@ class StaticRun {
       floats = found.floats;
       met = found.met;
     }
-    if (options_.bias_correct) {
-      const Quantized measured = quantize(prepared, whole, floats, false);
-      correct_biases(prepared, measured.graph, measured.placement, runs, methods_);
-    }
+    if (options_.bias_correct) correct(prepared, whole, floats, runs);
     const Quantized quantized = quantize(prepared, whole, floats);
     report_layers(prepared, quantized, floats);
     const QuantizedOutput written = write_quantized(
@@ -165,6 +162,29 @@ class StaticRun {
       return learn_rounding({prepared, placement, codes_of(placement, whole), static_config()}, options_, samples,
                             device_, context_);
     });
+  }
+
+  // Biases are corrected where that brings the outputs on the samples of the calibration nearer.
+  void correct(Graph& prepared, const QuantPlacement& whole, size_t floats, const SampleRuns& runs) {
+    const Quantized measured = quantize(prepared, whole, floats, false);
+    Graph corrected = prepared;
+    Json result;
+    correct_biases(corrected, measured.graph, measured.placement, runs, result);
+    const auto reference = evaluate(loaded_.graph, runs.samples).outputs;
+    const auto nearness = [&](const Graph& graph) {
+      return closeness(reference, evaluate(quantize(graph, whole, floats).graph, runs.samples).outputs).snr_db;
+    };
+    const double before = nearness(prepared), after = nearness(corrected);
+    if (after < before) {
+      context_.warn(
+          fmt::format("--bias-correct: the biases stay, since corrected ones are worse for the outputs on the "
+                      "samples ({:.1f} against {:.1f} dB)",
+                      after, before));
+      result["corrected_biases"] = Json::array();
+    } else {
+      prepared = std::move(corrected);
+    }
+    methods_.update(result);
   }
 
   // Chooses by the samples of the calibration: those of the test only measure the result.

@@ -84,6 +84,7 @@ BiasCorrection::BiasCorrection(const Graph& graph, const Graph& quantized, const
       quantized_executor_(quantized),
       float_parameters_(graph, device, Training::off),
       quantized_parameters_(quantized, device, Training::off) {
+  const Saturation saturation(graph);
   for (const QuantLayer& place : placement.layers) {
     if (place.bias == no_value) continue;
     const Value& bias = graph.value(place.bias);
@@ -92,12 +93,16 @@ BiasCorrection::BiasCorrection(const Graph& graph, const Graph& quantized, const
     if (node == nullptr || before == no_value || after == no_value || bias.constant->dtype != DType::float32 ||
         bias.constant->shape.size() != 1)
       continue;
-    Layer layer{place.name, place.bias, node->op == "Conv" || node->op == "ConvTranspose" ? 1 : -1, {}, {}, {}, {},
-                0,          {}};
+    Layer layer;
+    layer.name = place.name;
+    layer.bias = place.bias;
+    layer.axis = node->op == "Conv" || node->op == "ConvTranspose" ? 1 : -1;
     layer.original = to_aten(*bias.constant).to(device);
     layer.applied = quantized_parameters_.tensor(quantized.find(bias.name));
     layer.error = at::zeros_like(layer.original);
     layer.squares = at::zeros_like(layer.original);
+    layer.count = at::zeros_like(layer.original);
+    layer.limits = saturation.limits(before);
     float_results_[before] = quantized_results_[after] = layers_.size();
     watch(float_observation_, before);
     watch(quantized_observation_, after);
@@ -108,8 +113,8 @@ BiasCorrection::BiasCorrection(const Graph& graph, const Graph& quantized, const
 }
 
 at::Tensor BiasCorrection::Layer::corrected() const {
-  const at::Tensor mean = error.div(count);
-  const at::Tensor systematic = mean.square().ge(squares.div(count).mul(least_mean_share));
+  const at::Tensor values = count.clamp_min(1), mean = error.div(values);
+  const at::Tensor systematic = mean.square().ge(squares.div(values).mul(least_mean_share));
   return original.sub(mean.mul(systematic));
 }
 
@@ -123,11 +128,18 @@ void BiasCorrection::see_quantized(ValueId id, const at::Tensor& value) {
   if (!layer.expected.defined() || layer.expected.sizes() != value.sizes() || axis >= value.dim() ||
       value.size(axis) != layer.original.numel())
     return;
-  const at::Tensor error =
-      value.sub(layer.expected).sub(along(layer.applied.sub(layer.original), value, axis)).to(at::kFloat);
+  const auto counts = [&](const at::Tensor& values) {
+    return values.gt(layer.limits.low).logical_and(values.lt(layer.limits.high));
+  };
+  const auto limited = [&](const at::Tensor& values) { return values.clamp(layer.limits.low, layer.limits.high); };
+  const at::Tensor counted = counts(value).logical_or(counts(layer.expected)).to(at::kFloat);
+  const at::Tensor error = limited(value)
+                               .sub(limited(layer.expected))
+                               .sub(along(layer.applied.sub(layer.original), value, axis))
+                               .mul(counted);
   layer.error.add_(channel_sums(error, axis));
   layer.squares.add_(channel_sums(error.square(), axis));
-  layer.count += static_cast<double>(value.numel()) / static_cast<double>(layer.original.numel());
+  layer.count.add_(channel_sums(counted, axis));
   layer.expected.reset();
   if (!follows_) return;
   // At once, so that the layers behind are measured as they will be.
@@ -147,14 +159,14 @@ void BiasCorrection::next_pass() {
   for (Layer& layer : layers_) {
     layer.error.zero_();
     layer.squares.zero_();
-    layer.count = 0;
+    layer.count.zero_();
   }
 }
 
 std::map<ValueId, BiasCorrection::Corrected> BiasCorrection::biases() const {
   std::map<ValueId, Corrected> corrected;
   for (const Layer& layer : layers_) {
-    if (!(layer.count > 0)) continue;
+    if (!(layer.count.sum().item<double>() > 0)) continue;
     const at::Tensor bias = layer.corrected();
     corrected[layer.bias] = {layer.name, from_aten(bias, DType::float32),
                              bias.sub(layer.original).abs().max().item<double>()};

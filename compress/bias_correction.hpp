@@ -22,7 +22,8 @@ inline constexpr double least_mean_share = 0.25;
 // All layers in two passes over the samples, in memory that does not grow with them. Each batch runs in float and
 // quantized; a layer's shift is measured behind predecessors that are corrected already, in the same run. In the first
 // pass corrections are the mean of what the batches so far ask for, in the second they stay, and the mean of what all
-// batches ask for is the result. Channels below least_mean_share keep their bias.
+// batches ask for is the result. Only values count that readers tell apart (of what a Relu reads those above 0), in
+// float or quantized. Channels below least_mean_share keep their bias.
 class BiasCorrection {
  public:
   // `quantized`: `graph` with Q/DQ, and float biases under their names. Layers without a bias of their own, of one
@@ -51,8 +52,9 @@ class BiasCorrection {
     int64_t axis = 1;           // of the channels of the layer's result
     at::Tensor original;        // bias, fp32
     at::Tensor applied;         // what the quantized run has, shared with its parameters
-    at::Tensor error, squares;  // sums over all values of a channel, without what is applied
-    double count = 0;           // values a channel
+    ValueLimits limits;         // of what is told apart
+    at::Tensor error, squares;  // sums over the values of a channel that count, without what is applied
+    at::Tensor count;           // of them
     at::Tensor expected;        // of the batch, in float
 
     at::Tensor corrected() const;
