@@ -125,8 +125,8 @@ void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
              "gptq, adaround: by what the layers' outputs on --data lose; adaround is learned, layer after layer");
   add_integer(app, "--rounding-steps", {1, 1 << 24}, options.rounding_steps, "adaround: a layer");
   add_integer(
-      app, "--joint-steps", {-1, 1 << 24}, options.joint_steps,
-      "adaround: then steps of all weights, biases and ranges together, by the outputs [1000 below 8-bit activations]");
+      app, "--tune-steps", {-1, 1 << 24}, options.tune_steps,
+      "adaround: then steps that tune the activations' ranges and the biases by the outputs [500 below 8 bits]");
   add_flag(app, "--equalize", options.equalize,
            "scales of channels move between layers, so that the channels of what is rounded differ less in range");
   add_real(app, "--smooth", {-1, 1}, options.smooth,

@@ -28,7 +28,7 @@ struct QuantizeOptions {
   bool symmetric = false;            // activations
   std::string rounding = "nearest";  // nearest | gptq | adaround
   int64_t rounding_steps = 1000;     // of adaround, a layer
-  int64_t joint_steps = -1;          // of adaround with activations, behind them; below 0: where those have few bits
+  int64_t tune_steps = -1;           // of adaround with activations, behind it; below 0: where those have few bits
   bool equalize = false;
   double smooth = -1;  // share of the range that moves into the weights; below 0: none
   bool bias_correct = false;

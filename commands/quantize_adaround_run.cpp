@@ -4,9 +4,9 @@
 #include <chrono>
 #include <memory>
 
-#include "compress/joint_rounding.hpp"
 #include "compress/sequential_rounding.hpp"
 #include "compress/simulated_activations.hpp"
+#include "compress/tune_ranges.hpp"
 #include "src/core/progress.hpp"
 
 namespace pare {
@@ -60,28 +60,24 @@ NextBatch endless_batches(const QuantizeOptions& options, const Graph& graph, co
   };
 }
 
-// By default only where activations have few codes: else layer after layer loses less than noise of the steps adds.
-int64_t joint_steps(const QuantizeOptions& options) {
+// By default only where activations have few codes.
+int64_t tuning_steps(const QuantizeOptions& options) {
   if (options.rounding != "adaround") return 0;
-  if (options.joint_steps >= 0) return options.joint_steps;
-  constexpr int64_t steps = 1000;
-  return options.activations.back() == '8' ? 0 : steps;
+  if (options.tune_steps >= 0) return options.tune_steps;
+  return options.activations.back() == '8' ? 0 : TuningConfig{}.steps;
 }
 
-void round_together(const RoundingTask& task, const QuantizeOptions& options, const Dataset& samples,
-                    const std::map<ValueId, EncodedWeight>& nearest, int64_t steps, at::Device device,
-                    LearnedRounding& learned, RunContext& context) {
-  JointConfig config;
+void tune(const RoundingTask& task, const QuantizeOptions& options, const Dataset& samples, int64_t steps,
+          at::Device device, LearnedRounding& learned, RunContext& context) {
+  TuningConfig config;
   config.steps = steps;
-  Progress progress("together", steps, progress_style(context.quiet, stderr));
-  JointValues values = round_jointly(task.graph, task.placement, {task.activations, learned.weights, {}}, nearest,
-                                     config, device, endless_batches(options, task.graph, samples, device),
-                                     [&](int64_t step) { progress.update(step, ""); });
-  learned.report["joint"] = {{"steps", steps}, {"loss_before", values.loss_before}, {"loss_after", values.loss_after}};
-  learned.weights = std::move(values.weights);
-  learned.activations = std::move(values.activations);
-  learned.biases = std::move(values.biases);
-  learned.errors.clear();
+  Progress progress("ranges and biases", steps, progress_style(context.quiet, stderr));
+  TunedValues tuned = tune_ranges(task.graph, task.placement, task.activations, learned.weights, config, device,
+                                  endless_batches(options, task.graph, samples, device),
+                                  [&](int64_t step) { progress.update(step, ""); });
+  learned.report["tuning"] = {{"steps", steps}, {"loss_before", tuned.loss_before}, {"loss_after", tuned.loss_after}};
+  learned.activations = std::move(tuned.activations);
+  learned.biases = std::move(tuned.biases);
 }
 
 // Rounds the weights of one graph, with activations in float.
@@ -146,8 +142,8 @@ LearnedRounding learn_rounding(const RoundingTask& task, const QuantizeOptions& 
     learned.weights.emplace(layer.weight, std::move(rounded.encoded));
     progress.update(static_cast<int64_t>(learned.weights.size()), layer.name);
   }
-  if (const int64_t steps = joint_steps(options); steps > 0)
-    round_together(task, options, samples, nearest, steps, device, learned, context);
+  if (const int64_t steps = tuning_steps(options); steps > 0)
+    tune(task, options, samples, steps, device, learned, context);
   learned.report["rounding_seconds"] = seconds_since(start);
   return learned;
 }

@@ -7,14 +7,14 @@
 
 namespace pare {
 
-// By value: the weights' codes, and what their layers' outputs lose by them where nothing was tuned afterwards; then
-// also activations and biases.
+// By value: the weights' codes, what their layers' outputs lose by them (with the activations as they were given), and
+// activations and biases where they were tuned afterwards.
 struct LearnedRounding {
   std::map<ValueId, EncodedWeight> weights;
   std::map<ValueId, OutputErrors> errors;
   std::map<ValueId, ActivationCodes> activations;
   std::map<ValueId, Tensor> biases;
-  Json report;  // for the report's result: rounding_seconds, and joint where all was tuned together
+  Json report;  // for the report's result: rounding_seconds, and tuning
 };
 
 // What a static quantization is rounded for.
@@ -25,7 +25,7 @@ struct RoundingTask {
   const StaticConfig& config;
 };
 
-// Rounds the placement's weights as --rounding says, then by --joint-steps together with activations and biases.
+// Rounds the placement's weights as --rounding says, then tunes activations and biases by --tune-steps.
 LearnedRounding learn_rounding(const RoundingTask& task, const QuantizeOptions& options, const Dataset& samples,
                                at::Device device, RunContext& context);
 

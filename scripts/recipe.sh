@@ -45,4 +45,4 @@ lenet_recipe=(--optimizer adamw --lr 2e-3 --weight-decay 1e-3 --lr-schedule cosi
 
 # scripts/repro_ptq.sh: pare quantize
 ptq_samples=2048
-ptq_recipe=(--rounding adaround --rounding-steps 500 --joint-steps 1500)
+ptq_recipe=(--rounding adaround)

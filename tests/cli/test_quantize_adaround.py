@@ -131,16 +131,16 @@ class Adaround(unittest.TestCase):
                 self.compare(["--weights", kind, "--granularity", granularity, "--activations", "none"], ["--rounding", "adaround", "--rounding-steps", "300"])
 
     def test_every_layer_behind_quantized_activations(self):
-        for rounding in (["--rounding", "adaround", "--rounding-steps", "300", "--joint-steps", "0"], ["--rounding", "gptq"]):
+        for rounding in (["--rounding", "adaround", "--rounding-steps", "300", "--tune-steps", "0"], ["--rounding", "gptq"]):
             with self.subTest(rounding=rounding):
                 done = self.compare(["--weights", "int4", "--activations", "uint8"], rounding)
-                self.assertNotIn("joint", done["result"])
+                self.assertNotIn("tuning", done["result"])
 
-    def test_tuning_together_lowers_the_divergence_and_the_file_is_what_was_simulated(self):
+    def test_tuned_ranges_lower_the_divergence_and_the_file_is_what_was_simulated(self):
         settings = [self.model, "--data", self.data, "--weights", "int4", "--activations", "int4", "--force"]
         pare(*settings, "-o", self.other)
-        done = report(*settings, "--rounding", "adaround", "--rounding-steps", "300", "--joint-steps", "200", "-o", self.out)
-        self.assertLess(done["result"]["joint"]["loss_after"], done["result"]["joint"]["loss_before"])
+        done = report(*settings, "--rounding", "adaround", "--rounding-steps", "300", "--tune-steps", "200", "-o", self.out)
+        self.assertLess(done["result"]["tuning"]["loss_after"], done["result"]["tuning"]["loss_before"])
         onnx.checker.check_model(onnx.load(self.out), full_check=True)
         target = value_of(onnx.load(self.model), "y", {"x": self.images})
         actual = value_of(onnx.load(self.out), "y", {"x": self.images})
@@ -154,7 +154,7 @@ class Adaround(unittest.TestCase):
 
     def test_equal_seeds_give_equal_files(self):
         settings = [self.model, "--data", self.data, "--weights", "int4", "--activations", "uint8", "--rounding", "adaround",
-                    "--rounding-steps", "50", "--joint-steps", "20"]
+                    "--rounding-steps", "50", "--tune-steps", "20"]
         for path, seed in ((self.out, 1), (self.other, 1), (self.folder / "third.onnx", 2)):
             pare(*settings, "--seed", seed, "-o", path)
         self.assertEqual(self.out.read_bytes(), self.other.read_bytes())

@@ -1,10 +1,9 @@
-#include "compress/joint_rounding.hpp"
+#include "compress/tune_ranges.hpp"
 
 #include <algorithm>
 #include <cmath>
 
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/exp.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/kl_div.h>
 #include <ATen/ops/log.h>
@@ -23,60 +22,6 @@ namespace {
 
 constexpr size_t most_blocks = 8;
 constexpr int64_t compared_batches = 8;
-// How far a code may be from the nearest one, before rounding.
-constexpr double reach = 1.499;
-
-at::Tensor tensor_of(std::vector<float> values, const Shape& shape) {
-  return at::from_blob(values.data(), shape, at::kFloat).clone();
-}
-
-at::Tensor codes_of(const EncodedWeight& weight) {
-  std::vector<float> codes;
-  for (const uint8_t code : weight.codes) codes.push_back(static_cast<float>(static_cast<int8_t>(code)));
-  return tensor_of(std::move(codes), weight.groups.shape);
-}
-
-// A weight: its codes before rounding, within what is allowed.
-class LearnedWeight {
- public:
-  LearnedWeight(const Tensor& exact, const EncodedWeight& start, const EncodedWeight& nearest, at::Tensor leaf)
-      : leaf_(std::move(leaf)),
-        scales_(tensor_of(start.element_scales(), start.groups.shape).to(leaf_.device())),
-        codes_(begin(exact, start).to(leaf_.device())) {
-    const at::Tensor middle = codes_of(nearest).to(leaf_.device());
-    const auto lowest = static_cast<double>(start.range.lowest), highest = static_cast<double>(start.range.highest);
-    low_ = middle.sub(reach).clamp_min_(lowest - reach + 1);
-    high_ = middle.add(reach).clamp_max_(highest + reach - 1);
-  }
-
-  void show() { leaf_.copy_(codes_.leaf().round().mul_(scales_)); }
-
-  void step(double rate) {
-    if (!leaf_.grad().defined()) return;
-    codes_.step(leaf_.grad().mul(scales_), rate);
-    at::Tensor codes = codes_.leaf();
-    codes.copy_(codes.maximum(low_).minimum(high_));
-  }
-
-  EncodedWeight encoded(EncodedWeight weight) const {
-    const at::Tensor bytes = codes_.leaf().round().to(at::kCPU).to(at::kChar).contiguous();
-    const auto* first = reinterpret_cast<const uint8_t*>(bytes.const_data_ptr<int8_t>());
-    weight.codes.assign(first, first + bytes.numel());
-    return weight;
-  }
-
- private:
-  // Where the weight lies between codes, as far as it rounds to the code that it has.
-  static at::Tensor begin(const Tensor& exact, const EncodedWeight& start) {
-    constexpr double inside = 0.45;
-    const at::Tensor codes = codes_of(start);
-    const at::Tensor scales = tensor_of(start.element_scales(), start.groups.shape);
-    return to_aten(exact).to(at::kFloat).div(scales).sub_(codes).clamp_(-inside, inside).add_(codes);
-  }
-
-  at::Tensor leaf_, scales_, low_, high_;
-  Adam codes_;
-};
 
 // A step of activations, by its logarithm.
 class LearnedStep {
@@ -102,12 +47,12 @@ struct LearnedBias {
   double size;  // of the layer's sums, about
 };
 
-class JointRounding {
+class Tuning {
  public:
-  JointRounding(const Graph& graph, const QuantPlacement& placement, const JointValues& start,
-                const std::map<ValueId, EncodedWeight>& nearest, const JointConfig& config, at::Device device)
-      : graph_(graph), start_(start), config_(config) {
-    Graph student = simulate_activations(graph, placement, start.activations), teacher = graph;
+  Tuning(const Graph& graph, const QuantPlacement& placement, const std::map<ValueId, ActivationCodes>& activations,
+         const std::map<ValueId, EncodedWeight>& weights, const TuningConfig& config, at::Device device)
+      : graph_(graph), start_(activations), config_(config) {
+    Graph student = simulate_activations(graph, placement, activations), teacher = graph;
     add_blocks(student, teacher);
     for (size_t i = 0; i < graph.outputs.size(); ++i)
       logits_.push_back(looks_like_logits(graph, graph.outputs[i].value));
@@ -116,33 +61,29 @@ class JointRounding {
     teacher_parameters_.emplace(teacher, device, Training::off);
     parameters_.emplace(student, device, Training::on);
     for (const at::Tensor& leaf : parameters_->leaves()) at::Tensor(leaf).set_requires_grad(false);
-    for (const auto& [id, codes] : start.activations)
+    for (const auto& [id, codes] : activations)
       if (const ValueId step = student.find(graph.value(id).name + "/step"); step != no_value)
         steps_.emplace(id, LearnedStep(trained(step)));
     for (const QuantLayer& layer : placement.layers) {
-      const EncodedWeight& weight = start.weights.at(layer.weight);
-      weights_.emplace(layer.weight, LearnedWeight(*graph.value(layer.weight).constant, weight,
-                                                   nearest.at(layer.weight), trained(layer.weight)));
+      const EncodedWeight& weight = weights.at(layer.weight);
+      round(layer.weight, weight);
       if (layer.bias != no_value && !biases_.contains(layer.bias)) add_bias(placement, layer, weight);
     }
   }
 
-  JointValues run(const NextBatch& next, const std::function<void(int64_t)>& stepped) {
+  TunedValues run(const NextBatch& next, const std::function<void(int64_t)>& stepped) {
     std::vector<std::vector<at::Tensor>> compared;
     for (int64_t i = 0; i < compared_batches; ++i) compared.push_back(next());
-    JointValues result = start_;
-    show();
-    const double before = mean_loss(compared);
+    TunedValues result{start_, {}};
+    result.loss_before = result.loss_after = mean_loss(compared);
     for (int64_t step = 0; step < config_.steps; ++step) {
       const double done = static_cast<double>(step) / static_cast<double>(config_.steps);
       update(step < compared_batches ? compared[static_cast<size_t>(step)] : next(), 0.5 * (1 + std::cos(M_PI * done)));
       stepped(step + 1);
     }
     const double after = mean_loss(compared);
-    result.loss_before = result.loss_after = before;
-    if (!(after < before)) return result;
+    if (!(after < result.loss_before)) return result;
     result.loss_after = after;
-    for (const auto& [id, weight] : weights_) result.weights.at(id) = weight.encoded(start_.weights.at(id));
     for (const auto& [id, step] : steps_) result.activations.at(id).scale = step.value();
     for (const auto& [id, bias] : biases_) result.biases[id] = from_aten(bias.leaf.detach(), DType::float32);
     return result;
@@ -168,11 +109,16 @@ class JointRounding {
     return leaf;
   }
 
+  void round(ValueId id, const EncodedWeight& weight) const {
+    std::vector<float> decoded = weight.decoded();
+    at::Tensor(parameters_->tensor(id)).copy_(at::from_blob(decoded.data(), weight.groups.shape, at::kFloat));
+  }
+
   void add_bias(const QuantPlacement& placement, const QuantLayer& layer, const EncodedWeight& weight) {
     const Tensor& bias = *graph_.value(layer.bias).constant;
     const QuantPlace* input = placement.find(layer.input);
     if (bias.dtype != DType::float32 || input == nullptr) return;
-    const ActivationCodes& codes = start_.activations.at(input->same_as == no_value ? input->value : input->same_as);
+    const ActivationCodes& codes = start_.at(input->same_as == no_value ? input->value : input->same_as);
     // A quarter of the input's range, by a row of the weights.
     const double typical = 0.25 * double{codes.scale} * (codes.highest - codes.lowest);
     const std::vector<float> decoded = weight.decoded();
@@ -181,11 +127,6 @@ class JointRounding {
     const double row = std::sqrt(power / static_cast<double>(std::max<int64_t>(1, bias.elements())));
     const at::Tensor leaf = trained(layer.bias);
     biases_.emplace(layer.bias, LearnedBias{leaf, Adam(leaf.detach()), typical * row});
-  }
-
-  void show() {
-    const c10::AutoGradMode no_grad(false);
-    for (auto& [id, weight] : weights_) weight.show();
   }
 
   at::Tensor loss_of(const std::vector<at::Tensor>& inputs) const {
@@ -226,34 +167,31 @@ class JointRounding {
   void update(const std::vector<at::Tensor>& inputs, double share) {
     for (const at::Tensor& leaf : parameters_->leaves()) at::Tensor(leaf).mutable_grad() = at::Tensor();
     const at::Tensor loss = loss_of(inputs);
-    if (!std::isfinite(loss.item<double>()))
-      fail_input("the loss of learned rounding is not finite; use --joint-steps 0");
+    if (!std::isfinite(loss.item<double>())) fail_input("the loss of tuned ranges is not finite; use --tune-steps 0");
     loss.backward();
     const c10::AutoGradMode no_grad(false);
-    for (auto& [id, weight] : weights_) weight.step(share * config_.code_rate);
     for (auto& [id, step] : steps_) step.step(share * config_.step_rate);
     for (auto& [id, bias] : biases_)
       if (bias.leaf.grad().defined()) bias.adam.step(bias.leaf.grad(), share * config_.bias_rate * bias.size);
-    show();
   }
 
   const Graph& graph_;
-  const JointValues& start_;
-  const JointConfig config_;
+  const std::map<ValueId, ActivationCodes>& start_;
+  const TuningConfig config_;
   std::vector<bool> logits_;  // of the graph's outputs
   std::optional<Executor> student_, teacher_;
   std::optional<Parameters> parameters_, teacher_parameters_;
-  std::map<ValueId, LearnedWeight> weights_;
   std::map<ValueId, LearnedStep> steps_;
   std::map<ValueId, LearnedBias> biases_;
 };
 
 }  // namespace
 
-JointValues round_jointly(const Graph& graph, const QuantPlacement& placement, JointValues start,
-                          const std::map<ValueId, EncodedWeight>& nearest, const JointConfig& config, at::Device device,
-                          const NextBatch& next, const std::function<void(int64_t step)>& stepped) {
-  return JointRounding(graph, placement, start, nearest, config, device).run(next, stepped);
+TunedValues tune_ranges(const Graph& graph, const QuantPlacement& placement,
+                        const std::map<ValueId, ActivationCodes>& activations,
+                        const std::map<ValueId, EncodedWeight>& weights, const TuningConfig& config, at::Device device,
+                        const NextBatch& next, const std::function<void(int64_t step)>& stepped) {
+  return Tuning(graph, placement, activations, weights, config, device).run(next, stepped);
 }
 
 }  // namespace pare

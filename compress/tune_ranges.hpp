@@ -1,0 +1,40 @@
+// Activations' ranges and layers' biases, tuned together by what the network's outputs lose behind rounded weights: the
+// last phase of quantization with few bits, without labels.
+#pragma once
+
+#include "compress/qdq_insert.hpp"
+#include "src/exec/executor.hpp"
+
+namespace pare {
+
+struct TuningConfig {
+  int64_t steps = 500;
+  // Of Adam, at the first step; they fall as a cosine to zero.
+  double step_rate = 1e-2;  // of the logarithm of an activation's step
+  double bias_rate = 2e-3;  // of the size that a layer's sums have, about
+  double block_weight = 1;  // of the mean relative error of the blocks' outputs, against the loss of the outputs
+};
+
+// By value, of a placement's places and layers.
+struct TunedValues {
+  std::map<ValueId, ActivationCodes> activations;
+  std::map<ValueId, Tensor> biases;
+  double loss_before = 0;  // on the first batches
+  double loss_after = 0;
+};
+
+// Samples without end, in the order of Graph::inputs.
+using NextBatch = std::function<std::vector<at::Tensor>()>;
+
+// Trains the activations' steps from `activations` by LSQ's gradients (Esser et al. 2020), as BRECQ (Li et al. 2021)
+// and QDrop (Wei et al. 2022) do, and the biases of the placement's layers, with the weights as they are rounded. The
+// loss is the divergence from the float network's outputs (KL for logits, else the relative squared error) and the
+// relative squared error of its blocks' outputs. Gives what it started from, without biases, where the loss on the
+// first batches is not lower afterwards. `stepped` is called with each step's number. Memory: a run forward and
+// backward with one batch, and eight batches. Throws (exit 3) when the loss is not finite.
+TunedValues tune_ranges(const Graph& graph, const QuantPlacement& placement,
+                        const std::map<ValueId, ActivationCodes>& activations,
+                        const std::map<ValueId, EncodedWeight>& weights, const TuningConfig& config, at::Device device,
+                        const NextBatch& next, const std::function<void(int64_t step)>& stepped);
+
+}  // namespace pare
