@@ -45,6 +45,11 @@ at::Tensor zero_at(const Call& call, size_t index) {
 
 at::Tensor scale_at(const Call& call, size_t index) { return as_float(call.in[index]).reshape({}); }
 
+// x * factor + summand, rounded to fp32 once: of codes of 8 bits the product is exact in fp64.
+at::Tensor fused(const at::Tensor& x, const at::Tensor& factor, const at::Tensor& summand) {
+  return x.to(at::kDouble).mul(factor.to(at::kDouble)).add(summand.to(at::kDouble)).to(at::kFloat);
+}
+
 // Values in units of the result's scale, its zero point added already.
 at::Tensor saturated(const Call& call, const at::Tensor& y) {
   return requantize(y, at::ones({}, y.options()), {}, dtype_of(call.in[0].scalar_type()));
@@ -67,14 +72,13 @@ Step flattening(Step function, int64_t declared) {
 }  // namespace
 
 // Two operands with scale and zero point each; the result's scale and zero point. Where scales are simple fractions of
-// each other many results lie in the middle between two steps: the order of the operations in fp32 is that of ONNX
-// Runtime (MlasQLinearAdd), so that they are rounded to the same side.
+// each other many results lie in the middle between two steps: the order of the operations is that of ONNX
+// Runtime (MlasQLinearAdd, with fused products), so that they are rounded to the same side.
 Step q_linear_add(const Site&) {
   return [](const Call& call) {
     const at::Tensor a = scale_at(call, 1).div(scale_at(call, 6)), b = scale_at(call, 4).div(scale_at(call, 6));
     const at::Tensor fixed = zero_at(call, 7).sub(a.mul(zero_at(call, 2)).add(b.mul(zero_at(call, 5))));
-    const at::Tensor of_a = as_float(call.in[0]).mul(a).add(fixed);
-    call.out[0] = saturated(call, as_float(call.in[3]).mul(b).add(of_a));
+    call.out[0] = saturated(call, fused(call.in[3], b, fused(call.in[0], a, fixed)));
   };
 }
 
