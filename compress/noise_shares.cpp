@@ -125,8 +125,9 @@ void NoiseShares::add_activation(ValueId id, const at::Tensor& value) {
     const double noise = weight * moved.square().sum(at::kDouble).item<double>();
     if (i == 0) first = noise;
     sums[i].noise += noise;
-    sums[i].gain += first - noise;
-    sums[i].squared_gain += (first - noise) * (first - noise);
+    const double gain = first + noise > 0 ? (first - noise) / (first + noise) : 0;
+    sums[i].gain += gain;
+    sums[i].squared_gain += gain * gain;
   }
 }
 

@@ -42,7 +42,8 @@ class NoiseShares {
  private:
   struct Sums {
     double noise = 0;
-    double gain = 0, squared_gain = 0;  // noise of the first choice less this one's, of each batch
+    // Of each batch the noise of the first choice less this one's, as a share of both: no batch decides alone.
+    double gain = 0, squared_gain = 0;
   };
 
   bool allowed(const CodesChoice& choice, const Sums& sums) const;
