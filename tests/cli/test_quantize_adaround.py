@@ -17,7 +17,7 @@ LAYERS = {"grouped": "b", "depthwise": "d", "pointwise": "f", "dense": "i", "las
 
 
 def pare(*arguments, code=0):
-    done = subprocess.run([PARE, "quantize", *map(str, arguments)], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([PARE, "quantize", *map(str, arguments), "--threads", "1"], capture_output=True, text=True, timeout=300)
     if done.returncode != code:
         raise AssertionError(f"exit {done.returncode}, expected {code}: {arguments}\n{done.stdout}{done.stderr}")
     return done
@@ -128,10 +128,10 @@ class Adaround(unittest.TestCase):
     def test_every_layer_of_weights_alone(self):
         for kind, granularity in (("int4", "channel"), ("int3", "block:16")):
             with self.subTest(kind=kind):
-                self.compare(["--weights", kind, "--granularity", granularity, "--activations", "none"], ["--rounding", "adaround", "--rounding-steps", "300"])
+                self.compare(["--weights", kind, "--granularity", granularity, "--activations", "none"], ["--rounding", "adaround", "--rounding-steps", "200"])
 
     def test_every_layer_behind_quantized_activations(self):
-        for rounding in (["--rounding", "adaround", "--rounding-steps", "300", "--tune-steps", "0"], ["--rounding", "gptq"]):
+        for rounding in (["--rounding", "adaround", "--rounding-steps", "200", "--tune-steps", "0"], ["--rounding", "gptq"]):
             with self.subTest(rounding=rounding):
                 done = self.compare(["--weights", "int4", "--activations", "uint8"], rounding)
                 self.assertNotIn("tuning", done["result"])
@@ -139,7 +139,7 @@ class Adaround(unittest.TestCase):
     def test_tuned_ranges_lower_the_divergence_and_the_file_is_what_was_simulated(self):
         settings = [self.model, "--data", self.data, "--weights", "int4", "--activations", "int4", "--force"]
         pare(*settings, "-o", self.other)
-        done = report(*settings, "--rounding", "adaround", "--rounding-steps", "300", "--tune-steps", "200", "-o", self.out)
+        done = report(*settings, "--rounding", "adaround", "--rounding-steps", "200", "--tune-steps", "200", "-o", self.out)
         self.assertLess(done["result"]["tuning"]["loss_after"], done["result"]["tuning"]["loss_before"])
         onnx.checker.check_model(onnx.load(self.out), full_check=True)
         target = value_of(onnx.load(self.model), "y", {"x": self.images})
