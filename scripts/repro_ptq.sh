@@ -24,7 +24,7 @@ while (($#)); do
 done
 [[ $seeds =~ ^[1-9][0-9]*$ ]] || usage_error "--seeds is '$seeds', expected a number from 1"
 [[ $threads =~ ^[1-9][0-9]*$ ]] || usage_error "--threads is '$threads', expected a number from 1"
-((${#rows[@]})) || rows=(8:8:0:nearest 4:8:0:nearest 4:8:0:adaround 4:4:0:nearest 4:4:0:adaround 4:4:8:adaround)
+((${#rows[@]})) || rows=(8:8:0:nearest 4:8:0:nearest 4:8:{0,8}:adaround 4:4:0:nearest 4:4:{0,8}:adaround)
 for row in "${rows[@]}"; do
   [[ $row =~ ^[2348]:[2348]:[02348]:(nearest|adaround)$ ]] ||
     usage_error "'$row' is no WEIGHTS:ACTIVATIONS:OUTER:ROUNDING, as 4:4:8:adaround"
