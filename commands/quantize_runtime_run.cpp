@@ -1,5 +1,6 @@
 #include "commands/quantize_runtime_run.hpp"
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "commands/latency_run.hpp"
@@ -27,9 +28,13 @@ Json json_of(const std::string& source, const IntegerKernels& kernels) {
   return {{"source", source}, {"convolutions", json_of(kernels.convolutions)}, {"products", json_of(kernels.products)}};
 }
 
-// What the runtime makes of the file, by the graph that it writes when it is asked to.
+// What the runtime makes of the file, by the graph that it writes when it is asked to: into a folder of its own, since
+// any name beside the output may be the user's.
 void count_kernels(const OrtLibrary& library, const std::string& path, RunContext& context) {
-  const std::string optimized = path + ".optimized.onnx";
+  std::error_code ignored;
+  std::string folder = (fs::temp_directory_path(ignored) / "pare-optimized-XXXXXX").string();
+  if (::mkdtemp(folder.data()) == nullptr) return;
+  const std::string optimized = folder + "/model.onnx";
   OrtConfig config{1, true};
   config.optimized_path = optimized;
   try {
@@ -39,8 +44,7 @@ void count_kernels(const OrtLibrary& library, const std::string& path, RunContex
   } catch (const Error&) {
     // Not every optimized graph can be read again: what was planned stays in the report.
   }
-  std::error_code ignored;
-  fs::remove(optimized, ignored);
+  fs::remove_all(folder, ignored);
 }
 
 }  // namespace

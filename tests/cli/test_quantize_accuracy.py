@@ -106,6 +106,14 @@ class Accuracy(unittest.TestCase):
         self.assertGreater(np.ptp(spread[0]), 2)
         np.testing.assert_allclose(spread[1], spread[0] / 2, atol=0.03)
 
+    def test_files_beside_the_output_are_left_alone(self):
+        separable_model(self.model)
+        before = {path: path.read_bytes() for path in (self.model, self.model.with_suffix(".npz"))}
+        for name in "small.onnx.optimized.onnx", "small.onnx.tmp":
+            before[self.folder / name] = (self.folder / name).write_bytes(b"mine") and b"mine"
+        self.quantize()
+        self.assertEqual({path: path.read_bytes() for path in self.folder.iterdir() if path != self.out}, before)
+
     def test_smooth(self):
         samples = normalised_model(self.model)
         expected = run(self.model, samples)
