@@ -67,9 +67,15 @@ void check(const QuantizeOptions& options) {
                  options.rounding);
     if (options.data.data.empty())
       fail_usage("--rounding {}: needs samples of the layers' inputs; give --data", options.rounding);
-    if (options.rounding == "adaround" && options.bias_correct)
-      fail_usage("--bias-correct: --rounding adaround trains the biases with the weights; leave one of them out");
   }
+  if (options.rounding != "adaround" &&
+      (options.rounding_steps != QuantizeOptions().rounding_steps || options.tune_steps >= 0))
+    fail_usage("{}: is for --rounding adaround (got {})", options.tune_steps >= 0 ? "--tune-steps" : "--rounding-steps",
+               options.rounding);
+  if (options.tune_steps > 0 && !needs_samples(options))
+    fail_usage("--tune-steps: tunes the ranges of activations; give --activations, or leave it out");
+  if (options.bias_correct && tuning_steps(options) > 0)
+    fail_usage("--bias-correct: --tune-steps trains the biases already; leave one of them out, or give --tune-steps 0");
   if (!needs_samples(options)) {
     if (options.max_drop >= 0) fail_usage("--max-drop: is measured with quantized activations; give --data");
     const char* const method = options.equalize       ? "--equalize"
@@ -159,6 +165,13 @@ std::vector<std::string> measurable_of(const QuantizeOptions& options) {
 }
 
 }  // namespace
+
+int64_t tuning_steps(const QuantizeOptions& options) {
+  constexpr int64_t few_bits_steps = 500;
+  if (options.rounding != "adaround") return 0;
+  if (options.tune_steps >= 0) return options.tune_steps;
+  return needs_samples(options) && options.activations.back() < '8' ? few_bits_steps : 0;
+}
 
 CommandLine add_quantize(CLI::App& app) {
   auto options = std::make_shared<QuantizeOptions>();

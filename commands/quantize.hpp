@@ -54,6 +54,9 @@ using MeasureChoices =
 using MakeRounding = std::function<WeightRounding(const Graph& graph, const WeightOnlyConfig& config)>;
 
 CommandLine add_quantize(CLI::App& app);
+// Steps that tune ranges and biases behind --rounding adaround: --tune-steps, by default only where activations have
+// few codes.
+int64_t tuning_steps(const QuantizeOptions& options);
 // Weights alone, or activations that are quantized at run time: without data and without LibTorch.
 ExitCode run_quantize_weights(const QuantizeOptions& options, RunContext& context);
 // The same, where --bits-budget chooses by `measure` (by the weights alone where it is empty), and what `rounding`

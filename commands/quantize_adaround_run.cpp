@@ -60,13 +60,6 @@ NextBatch endless_batches(const QuantizeOptions& options, const Graph& graph, co
   };
 }
 
-// By default only where activations have few codes.
-int64_t tuning_steps(const QuantizeOptions& options) {
-  if (options.rounding != "adaround") return 0;
-  if (options.tune_steps >= 0) return options.tune_steps;
-  return options.activations.back() == '8' ? 0 : TuningConfig{}.steps;
-}
-
 void tune(const RoundingTask& task, const QuantizeOptions& options, const Dataset& samples, int64_t steps,
           at::Device device, LearnedRounding& learned, RunContext& context) {
   TuningConfig config;

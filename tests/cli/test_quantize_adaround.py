@@ -175,8 +175,14 @@ class Adaround(unittest.TestCase):
     def test_what_cannot_be(self):
         for extra, words in ((["--rounding", "adaround"], "give --data"),
                              (["--rounding", "adaround", "--data", self.data, "--activations", "dynamic"], "not for --activations dynamic"),
-                             (["--rounding", "adaround", "--data", self.data, "--bias-correct"], "trains the biases")):
+                             (["--data", self.data, "--rounding-steps", "5"], "is for --rounding adaround (got nearest)"),
+                             (["--data", self.data, "--tune-steps", "5"], "is for --rounding adaround (got nearest)"),
+                             (["--rounding", "adaround", "--data", self.data, "--activations", "none", "--tune-steps", "5"], "ranges of activations"),
+                             (["--rounding", "adaround", "--data", self.data, "--activations", "int4", "--bias-correct"], "trains the biases")):
             self.assertIn(words, pare(self.model, *extra, "-o", self.out, code=2).stderr)
+        # With 8 bits nothing is tuned, and the biases may be corrected behind the rounding.
+        done = report(self.model, "--data", self.data, "--rounding", "adaround", "--rounding-steps", "50", "--bias-correct", "-o", self.out)
+        self.assertIn("corrected_biases", done["result"])
 
 
 if __name__ == "__main__":
