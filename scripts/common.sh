@@ -45,6 +45,27 @@ build() {
   (cd -- "$root" && cmake --build --preset "$preset" --target "$@" "${quiet[@]}") >&2
 }
 
+# parse_rows "OPTION..." PATTERN EXAMPLE ARGUMENT...: `--OPTION N`, a number from 1, into the variable of that name, what else there is into the
+# array `rows`, each of which matches the regular expression PATTERN.
+parse_rows() {
+  local options=" $1 " pattern=$2 example=$3 row
+  shift 3
+  rows=()
+  while (($#)); do
+    case $1 in
+      -h | --help) show_help ;;
+      -*)
+        [[ $options == *" ${1#--} "* ]] || usage_error "unknown option '$1'"
+        [[ ${2-} =~ ^[1-9][0-9]*$ ]] || usage_error "$1 is '${2-}', expected a number from 1"
+        printf -v "${1#--}" %s "$2"
+        shift ;;
+      *) rows+=("$1") ;;
+    esac
+    shift
+  done
+  for row in "${rows[@]}"; do [[ $row =~ $pattern ]] || usage_error "'$row' is no $example"; done
+}
+
 # for_each SEEDS FUNCTION ROW...: runs FUNCTION ROW SEED for every row and every seed 1..SEEDS, as many at once as there are cores; a row's spaces
 # separate arguments. Dies when a run failed, after the others.
 for_each() {

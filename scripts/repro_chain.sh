@@ -10,22 +10,9 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=recipe.sh
 source "$root/scripts/recipe.sh"
 
-seeds=3 rows=()
-while (($#)); do
-  case $1 in
-    -h | --help) show_help ;;
-    --seeds) seeds=${2-}; shift ;;
-    -*) usage_error "unknown option '$1'" ;;
-    *) rows+=("$1") ;;
-  esac
-  (($#)) || usage_error "--seeds lacks its value"
-  shift
-done
-[[ $seeds =~ ^[1-9][0-9]*$ ]] || usage_error "--seeds is '$seeds', expected a number from 1"
+seeds=3
+parse_rows seeds '^0\.[0-9]+:[2348]$' 'SPARSITY:WEIGHTS, as 0.86:4' "$@"
 ((${#rows[@]})) || rows=(0.5:4 0.75:4 0.86:4)
-for row in "${rows[@]}"; do
-  [[ $row =~ ^0\.[0-9]+:[2348]$ ]] || usage_error "'$row' is no SPARSITY:WEIGHTS, as 0.86:4"
-done
 
 "$root/scripts/setup.sh"
 build release pare

@@ -10,19 +10,9 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=recipe.sh
 source "$root/scripts/recipe.sh"
 
-seeds=3 sparsities=()
-while (($#)); do
-  case $1 in
-    -h | --help) show_help ;;
-    --seeds) seeds=${2-}; shift ;;
-    -*) usage_error "unknown option '$1'" ;;
-    *) sparsities+=("$1") ;;
-  esac
-  (($#)) || usage_error "--seeds lacks its value"
-  shift
-done
-[[ $seeds =~ ^[1-9][0-9]*$ ]] || usage_error "--seeds is '$seeds', expected a number from 1"
-((${#sparsities[@]})) || sparsities=(0.8 0.9 0.95 0.98)
+seeds=3
+parse_rows seeds '^0\.[0-9]+$' 'SPARSITY, as 0.95' "$@"
+((${#rows[@]})) || rows=(0.8 0.9 0.95 0.98)
 
 "$root/scripts/setup.sh"
 build release pare
@@ -44,9 +34,9 @@ run() {
   mv -- "$run.part.json" "$run.evaluated.json"
 }
 
-for_each "$seeds" run "${sparsities[@]}"
+for_each "$seeds" run "${rows[@]}"
 
-python3 - "$out" "$seeds" "${sparsities[@]}" <<'PYTHON'
+python3 - "$out" "$seeds" "${rows[@]}" <<'PYTHON'
 import json, statistics, sys
 
 folder, seeds, *sparsities = sys.argv[1:]

@@ -10,25 +10,9 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=recipe.sh
 source "$root/scripts/recipe.sh"
 
-seeds=5 threads=2 rows=()
-while (($#)); do
-  case $1 in
-    -h | --help) show_help ;;
-    --seeds) seeds=${2-}; shift ;;
-    --threads) threads=${2-}; shift ;;
-    -*) usage_error "unknown option '$1'" ;;
-    *) rows+=("$1") ;;
-  esac
-  (($#)) || usage_error "an option lacks its value"
-  shift
-done
-[[ $seeds =~ ^[1-9][0-9]*$ ]] || usage_error "--seeds is '$seeds', expected a number from 1"
-[[ $threads =~ ^[1-9][0-9]*$ ]] || usage_error "--threads is '$threads', expected a number from 1"
+seeds=5 threads=2
+parse_rows 'seeds threads' '^[2348]:[2348]:[02348]:(nearest|adaround)$' 'WEIGHTS:ACTIVATIONS:OUTER:ROUNDING, as 4:4:8:adaround' "$@"
 ((${#rows[@]})) || rows=(8:8:0:nearest 4:8:0:nearest 4:8:{0,8}:adaround 4:4:0:nearest 4:4:{0,8}:adaround)
-for row in "${rows[@]}"; do
-  [[ $row =~ ^[2348]:[2348]:[02348]:(nearest|adaround)$ ]] ||
-    usage_error "'$row' is no WEIGHTS:ACTIVATIONS:OUTER:ROUNDING, as 4:4:8:adaround"
-done
 
 "$root/scripts/setup.sh" --tests
 build release pare

@@ -11,24 +11,9 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=recipe.sh
 source "$root/scripts/recipe.sh"
 
-seeds=3 epochs=$qat_epochs rows=()
-while (($#)); do
-  case $1 in
-    -h | --help) show_help ;;
-    --seeds) seeds=${2-}; shift ;;
-    --epochs) epochs=${2-}; shift ;;
-    -*) usage_error "unknown option '$1'" ;;
-    *) rows+=("$1") ;;
-  esac
-  (($#)) || usage_error "an option lacks its value"
-  shift
-done
-[[ $seeds =~ ^[1-9][0-9]*$ ]] || usage_error "--seeds is '$seeds', expected a number from 1"
-[[ $epochs =~ ^[1-9][0-9]*$ ]] || usage_error "--epochs is '$epochs', expected a number from 1"
+seeds=3 epochs=$qat_epochs
+parse_rows 'seeds epochs' '^(cnn|lenet-5):[2348]:[2348]$' 'MODEL:WEIGHTS:ACTIVATIONS, as cnn:4:4' "$@"
 ((${#rows[@]})) || rows=({cnn,lenet-5}:{8:8,4:4,3:3,2:4,2:2})
-for row in "${rows[@]}"; do
-  [[ $row =~ ^(cnn|lenet-5):[2348]:[2348]$ ]] || usage_error "'$row' is no MODEL:WEIGHTS:ACTIVATIONS, as cnn:4:4"
-done
 
 "$root/scripts/setup.sh" --tests
 build release pare
