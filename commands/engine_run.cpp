@@ -13,6 +13,10 @@
 #include "src/exec/memory.hpp"
 #include "src/graph/op_table.hpp"
 #include "src/graph/passes/fold_batch_normalization.hpp"
+#include "src/graph/passes/fold_scaling.hpp"
+#include "src/graph/passes/fold_sizes.hpp"
+#include "src/graph/passes/fuse_activations.hpp"
+#include "src/graph/shape_rules.hpp"
 
 namespace pare {
 namespace {
@@ -135,6 +139,10 @@ Graph inference_graph(const Graph& graph) {
   Graph inference = graph;
   fold_constants(inference);
   fold_batch_normalization(inference);
+  infer_shapes(inference);
+  fold_scaling(inference);
+  fuse_activations(inference);
+  remove_dead_nodes(inference);
   verify(inference);
   return inference;
 }
@@ -142,7 +150,7 @@ Graph inference_graph(const Graph& graph) {
 Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options, int64_t batch,
                             at::Device device) {
   const Graph inference = inference_graph(graph);
-  const Executor executor(inference);
+  const Executor executor(inference, Constants::given, Weights::fixed);
   const Parameters parameters(inference, device, Training::off);
   return evaluate_samples(executor, parameters, bind_samples(graph, dataset, options), dataset, options, batch, device);
 }

@@ -17,7 +17,7 @@ class PareRunner final : public Runner {
  public:
   PareRunner(const Graph& graph, at::Device device)
       : graph_(inference_graph(graph)),
-        executor_(graph_),
+        executor_(graph_, Constants::given, Weights::fixed),
         parameters_(graph_, device, Training::off),
         device_(device) {}
 

@@ -37,14 +37,19 @@ at::Tensor padded(const at::Tensor& x, const std::vector<int64_t>& begin, const 
 }
 
 Convolution::Convolution(const Site& site, size_t weight)
-    : windows_(windows_of(site.node, kernel_shape(site, weight))), group_(site.node.integer("group", 1)) {}
+    : windows_(windows_of(site.node, kernel_shape(site, weight))),
+      group_(site.node.integer("group", 1)),
+      packed_(site.packed(weight)) {}
 
 at::Tensor Convolution::run(const at::Tensor& x, const at::Tensor& w, const at::Tensor& bias) const {
   Windows windows = windows_;
   windows.resolve_pads(x.sizes().slice(2).vec());
   const std::vector<int64_t> none(windows.kernel.size(), 0);
-  const std::optional<at::Tensor> offset = bias.defined() ? std::optional(in_autocast_type(bias)) : std::nullopt;
   const bool symmetric = windows.symmetric();
+  if (packed_ && symmetric)
+    if (auto y = packed_->convolve(x, w, bias, {windows.pads_begin, windows.strides, windows.dilations, group_}))
+      return *y;
+  const std::optional<at::Tensor> offset = bias.defined() ? std::optional(in_autocast_type(bias)) : std::nullopt;
   const at::Tensor input = symmetric ? x : padded(x, windows.pads_begin, windows.pads_end, 0);
   return at::convolution(in_autocast_type(input), in_autocast_type(w), offset, windows.strides,
                          symmetric ? windows.pads_begin : none, windows.dilations, false, none, group_);

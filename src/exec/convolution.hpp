@@ -21,6 +21,7 @@ class Convolution {
  private:
   Windows windows_;
   int64_t group_;
+  std::shared_ptr<PackedWeight> packed_;
 };
 
 // The shape of a node's kernel: its attribute, or what the weight at `weight` has. Throws (exit 3) where neither is

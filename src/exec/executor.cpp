@@ -25,7 +25,8 @@ std::string reason(const c10::Error& error) {
 bool may_overwrite(const Node& node, const std::map<ValueId, const Node*>& producers, const std::vector<int>& readers) {
   static const std::set<std::string, std::less<>> forgetful = {"Add", "BatchNormalization", "Conv", "Gemm", "MatMul",
                                                                "Sub"};
-  if (node.op != "Relu" || readers[static_cast<size_t>(node.inputs[0])] != 1) return false;
+  if (node.inputs.empty() || node.inputs[0] == no_value || readers[static_cast<size_t>(node.inputs[0])] != 1)
+    return false;
   const auto producer = producers.find(node.inputs[0]);
   return producer != producers.end() && producer->second->domain.empty() && forgetful.contains(producer->second->op);
 }
@@ -50,7 +51,7 @@ Graph folded(const Graph& graph, Constants constants) {
 
 }  // namespace
 
-Executor::Executor(const Graph& graph, Constants constants) {
+Executor::Executor(const Graph& graph, Constants constants, Weights weights) {
   const Graph shaped = folded(graph, constants);
   check_supported(shaped);
   const auto given = [&](size_t id) {
@@ -71,7 +72,8 @@ Executor::Executor(const Graph& graph, Constants constants) {
   for (const Port& output : graph.outputs) ++readers[static_cast<size_t>(output.value)];
   for (size_t i = 0; i < shaped.nodes.size(); ++i) {
     const Node& node = shaped.nodes[i];
-    Step step = may_overwrite(node, producers, readers) ? ops::relu_in_place() : make_step({shaped, node});
+    Step step = may_overwrite(node, producers, readers) ? ops::in_place(node) : nullptr;
+    if (!step) step = make_step({shaped, node, weights == Weights::fixed});
     steps_.push_back({std::move(step), node.label(), node.inputs, node.outputs, {}});
     for (const ValueId input : node.inputs)
       if (input != no_value) last_reader[static_cast<size_t>(input)] = static_cast<int64_t>(i);

@@ -22,10 +22,13 @@ struct Observation {
 // Where a plan's constants come from: Parameters of the same graph, or the plan itself (subgraphs).
 enum class Constants { given, own };
 
+// Whether parameters may change from run to run; where they are fixed, every run must be given the same ones.
+enum class Weights { changing, fixed };
+
 class Executor {
  public:
   // Plans the graph; throws (exit 3) naming the first node that cannot run. Keeps no reference to the graph.
-  explicit Executor(const Graph& graph, Constants constants = Constants::given);
+  explicit Executor(const Graph& graph, Constants constants = Constants::given, Weights weights = Weights::changing);
 
   // Runs all nodes. `inputs` in the order of Graph::inputs, on the parameters' device. Returns the outputs in the order
   // of Graph::outputs. A value is let go after its last reader. Errors of ATen become exit 3 with the node's name.

@@ -52,6 +52,10 @@ const Tensor* Site::constant(size_t input) const {
   return constant ? &*constant : nullptr;
 }
 
+std::shared_ptr<PackedWeight> Site::packed(size_t input) const {
+  return fixed_weights && constant(input) != nullptr ? std::make_shared<PackedWeight>() : nullptr;
+}
+
 std::optional<std::vector<int64_t>> Site::integers(size_t input) const {
   const Tensor* tensor = constant(input);
   return tensor != nullptr ? std::optional(to_int64(*tensor)) : std::nullopt;

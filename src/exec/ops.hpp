@@ -2,7 +2,10 @@
 // and constants once and returns the step that runs it; ops_*.cpp hold them by kind.
 #pragma once
 
+#include <memory>
+
 #include "src/exec/aten.hpp"
+#include "src/exec/packed_weights.hpp"
 #include "src/graph/graph.hpp"
 
 namespace pare {
@@ -25,9 +28,12 @@ using Step = std::function<void(const Call&)>;
 struct Site {
   const Graph& graph;
   const Node& node;
+  bool fixed_weights = false;  // constants are the same tensors in every run
 
   // The constant at an input, or null when it is left out or computed.
   const Tensor* constant(size_t input) const;
+  // What packs the weight at an input, where it is a constant that stays the same; else null.
+  std::shared_ptr<PackedWeight> packed(size_t input) const;
   // Its integers; nullopt when it is left out or computed.
   std::optional<std::vector<int64_t>> integers(size_t input) const;
 };
@@ -44,8 +50,8 @@ namespace ops {
 #include "src/graph/op_list.def"
 #undef PARE_OP
 
-// Relu that overwrites its input.
-Step relu_in_place();
+// The step of an activation that overwrites its input; null where the operator has none.
+Step in_place(const Node& node);
 
 }  // namespace ops
 }  // namespace pare

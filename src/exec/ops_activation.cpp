@@ -33,6 +33,7 @@
 #include <ATen/ops/scatter.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/sign.h>
+#include <ATen/ops/silu.h>
 #include <ATen/ops/sin.h>
 #include <ATen/ops/sinh.h>
 #include <ATen/ops/softmax.h>
@@ -83,11 +84,23 @@ Step hardmax(const Site& site) {
 Step relu(const Site&) {
   return unary([](const at::Tensor& x) { return at::relu(x); });
 }
-Step relu_in_place() {
-  return [](const Call& call) {
-    at::Tensor x = call.in[0];
-    call.out[0] = at::relu_(x);
-  };
+Step in_place(const Node& node) {
+  if (!node.domain.empty()) return nullptr;
+  if (node.op == "Relu")
+    return [](const Call& call) {
+      at::Tensor x = call.in[0];
+      call.out[0] = at::relu_(x);
+    };
+  // Their gradients need the input.
+  const bool plain = node.real("alpha", 1.0f) == 1.0f;
+  if (node.op == "HardSwish" || (node.op == "Swish" && plain))
+    return [hard = node.op == "HardSwish"](const Call& call) {
+      at::Tensor x = call.in[0];
+      const bool gradients = c10::GradMode::is_enabled();
+      if (hard) call.out[0] = gradients ? at::hardswish(x) : at::hardswish_(x);
+      else call.out[0] = gradients ? at::silu(x) : at::silu_(x);
+    };
+  return nullptr;
 }
 Step sigmoid(const Site&) {
   return unary([](const at::Tensor& x) { return at::sigmoid(x); });
@@ -208,7 +221,8 @@ Step selu(const Site& site) {
 
 Step swish(const Site& site) {
   const double alpha = site.node.real("alpha", 1.0f);
-  return unary([alpha](const at::Tensor& x) { return at::mul(x, at::sigmoid(alpha == 1.0 ? x : at::mul(x, alpha))); });
+  return unary(
+      [alpha](const at::Tensor& x) { return alpha == 1.0 ? at::silu(x) : at::mul(x, at::sigmoid(at::mul(x, alpha))); });
 }
 
 Step elu(const Site& site) {

@@ -96,8 +96,17 @@ Step pow(const Site&) {
   };
 }
 
-Step matmul(const Site&) {
-  return [](const Call& call) { call.out[0] = at::matmul(call.in[0], call.in[1]); };
+Step matmul(const Site& site) {
+  const Tensor* weight = site.constant(1);
+  const auto packed = weight != nullptr && weight->shape.size() == 2 ? site.packed(1) : nullptr;
+  return [packed](const Call& call) {
+    if (packed)
+      if (auto y = packed->multiply(call.in[0], call.in[1].t(), {})) {
+        call.out[0] = *y;
+        return;
+      }
+    call.out[0] = at::matmul(call.in[0], call.in[1]);
+  };
 }
 
 Step gemm(const Site& site) {
@@ -105,9 +114,18 @@ Step gemm(const Site& site) {
   const bool trans_b = site.node.integer("transB", 0) != 0;
   const double alpha = site.node.real("alpha", 1.0f);
   const double beta = site.node.real("beta", 1.0f);
+  const Tensor* offset = site.constant(2);
+  const bool packs =
+      alpha == 1 && beta == 1 && (site.node.input(2) == no_value || (offset != nullptr && offset->shape.size() == 1));
+  const auto packed = packs ? site.packed(1) : nullptr;
   return [=](const Call& call) {
     const at::Tensor a = trans_a ? call.in[0].t() : call.in[0];
     const at::Tensor b = trans_b ? call.in[1].t() : call.in[1];
+    if (packed)
+      if (auto y = packed->multiply(a, b.t(), call.optional(2))) {
+        call.out[0] = *y;
+        return;
+      }
     if (call.in.size() > 2 && call.in[2].defined()) {
       call.out[0] = at::addmm(call.in[2], a, b, beta, alpha);
       return;

@@ -1,4 +1,5 @@
 // Recurrent layers, step by step over the sequence; all of them differentiable through their steps.
+#include <ATen/ops/empty.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/sigmoid.h>
 #include <ATen/ops/stack.h>
@@ -7,6 +8,7 @@
 #include <ATen/ops/zeros.h>
 
 #include "src/core/error.hpp"
+#include "src/exec/lstm_steps.hpp"
 #include "src/exec/ops.hpp"
 #include "src/exec/quantize.hpp"
 
@@ -94,11 +96,30 @@ struct Sequence {
   State last;
 };
 
+// Whether run_lstm_steps does what the layer asks for.
+bool runs_as_steps(const Layer& layer, const at::Tensor& x, const Weights& weights, const at::Tensor& lengths) {
+  return layer.has_cell && !layer.integer && !weights.peephole.defined() && !lengths.defined() && x.size(0) > 0 &&
+         x.scalar_type() == at::kFloat && x.device().is_cpu() && !c10::GradMode::is_enabled();
+}
+
+Sequence run_steps(const at::Tensor& projected, const State& start, const Weights& weights, bool reverse) {
+  const at::Tensor first = (weights.bias.defined() ? projected.add(half_of(weights.bias, 1)) : projected).contiguous();
+  const at::Tensor recurrent = weights.recurrent.contiguous(), hidden = start.hidden.contiguous();
+  const at::Tensor cell = start.cell.clone(at::MemoryFormat::Contiguous);
+  const int64_t time = first.size(0), batch = first.size(1), size = recurrent.size(1);
+  const at::Tensor outputs = at::empty({time, batch, size}, first.options());
+  run_lstm_steps({time, batch, size, first.const_data_ptr<float>(), recurrent.const_data_ptr<float>(),
+                  hidden.const_data_ptr<float>(), cell.mutable_data_ptr<float>(), outputs.mutable_data_ptr<float>(),
+                  reverse});
+  return {outputs, {outputs[reverse ? 0 : time - 1], cell}};
+}
+
 // Runs one direction over x [time, batch, in]. Beyond a sample's length the state stays and the output is zero.
 Sequence run_direction(const Layer& layer, const at::Tensor& x, State state, const Weights& weights,
                        const at::Tensor& lengths, bool reverse) {
   at::Tensor projected = at::matmul(seen_by(weights, x), weights.input.t());
   if (weights.bias.defined()) projected = projected.add(half_of(weights.bias, 0));
+  if (runs_as_steps(layer, x, weights, lengths)) return run_steps(projected, state, weights, reverse);
   const int64_t time = x.size(0);
   std::vector<at::Tensor> outputs(static_cast<size_t>(time));
   for (int64_t i = 0; i < time; ++i) {

@@ -1,0 +1,83 @@
+#include "src/exec/packed_weights.hpp"
+
+#include <ATen/autocast_mode.h>
+#include <ATen/core/List.h>
+#include <ATen/core/dispatch/Dispatcher.h>
+
+namespace pare {
+namespace {
+
+using Ints = at::IntArrayRef;
+using MaybeTensor = std::optional<at::Tensor>;
+
+// LibTorch has these for its own compiler, where it is built with oneDNN and MKL.
+template <class Signature>
+std::optional<c10::TypedOperatorHandle<Signature>> find_operator(const char* name) {
+  const auto found = c10::Dispatcher::singleton().findSchema({name, ""});
+  return found ? std::optional(found->template typed<Signature>()) : std::nullopt;
+}
+
+const auto& pack_convolution() {
+  static const auto found =
+      find_operator<at::Tensor(const at::Tensor&, Ints, Ints, Ints, int64_t, at::OptionalIntArrayRef)>(
+          "mkldnn::_reorder_convolution_weight");
+  return found;
+}
+
+const auto& convolve_packed() {
+  static const auto found = find_operator<at::Tensor(
+      const at::Tensor&, const at::Tensor&, const MaybeTensor&, Ints, Ints, Ints, int64_t, std::string_view,
+      c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>)>("mkldnn::_convolution_pointwise");
+  return found;
+}
+
+const auto& pack_matrix() {
+  static const auto found = find_operator<at::Tensor(const at::Tensor&, int64_t)>("mkl::_mkl_reorder_linear_weight");
+  return found;
+}
+
+const auto& multiply_packed() {
+  static const auto found =
+      find_operator<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, const MaybeTensor&, int64_t)>(
+          "mkl::_mkl_linear");
+  return found;
+}
+
+bool is_plain(const at::Tensor& x, const at::Tensor& weight) {
+  return x.scalar_type() == at::kFloat && weight.scalar_type() == at::kFloat && x.device().is_cpu() && x.numel() > 0 &&
+         !c10::GradMode::is_enabled() && !at::autocast::is_autocast_enabled(at::kCPU);
+}
+
+MaybeTensor maybe(const at::Tensor& tensor) { return tensor.defined() ? MaybeTensor(tensor) : std::nullopt; }
+
+}  // namespace
+
+std::optional<at::Tensor> PackedWeight::convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
+                                                 const ConvolutionSizes& sizes) {
+  if (!is_plain(x, weight) || x.dim() != 4 || !pack_convolution() || !convolve_packed()) return std::nullopt;
+  std::call_once(packing_, [&] {
+    packed_ = pack_convolution()->call(weight, sizes.pads, sizes.strides, sizes.dilations, sizes.group, x.sizes());
+  });
+  const c10::List<std::optional<at::Scalar>> no_scalars;
+  return convolve_packed()->call(x.contiguous(at::MemoryFormat::ChannelsLast), packed_, maybe(bias), sizes.pads,
+                                 sizes.strides, sizes.dilations, sizes.group, "none", no_scalars, "");
+}
+
+std::optional<at::Tensor> PackedWeight::multiply(const at::Tensor& x, const at::Tensor& weight,
+                                                 const at::Tensor& bias) {
+  // One row leaves nothing to gain; with many, packing is a small part of the work.
+  constexpr int64_t least_rows = 2, most_rows = 256;
+  if (!is_plain(x, weight) || x.dim() < 2 || !pack_matrix() || !multiply_packed()) return std::nullopt;
+  const int64_t height = x.numel() / x.size(-1);
+  if (height < least_rows || height > most_rows) return std::nullopt;
+  std::call_once(packing_, [&] {
+    rows_ = weight.contiguous();
+    packed_ = pack_matrix()->call(rows_, height);
+    height_ = height;
+  });
+  // MKL's form is one for a number of rows.
+  if (height != height_) return std::nullopt;
+  return multiply_packed()->call(x, packed_, rows_, maybe(bias), height);
+}
+
+}  // namespace pare
