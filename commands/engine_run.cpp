@@ -122,13 +122,17 @@ Preprocess preprocess_of(const DataOptions& options) {
   return {options.scale > 0 ? std::optional(options.scale) : std::nullopt, options.mean, options.std};
 }
 
-Evaluation evaluate_samples(const Executor& executor, const Parameters& parameters, const Binding& binding,
-                            const Dataset& dataset, const DataOptions& options, int64_t batch, at::Device device) {
+LoaderConfig loader_config(const Binding& binding, const Dataset& dataset, const DataOptions& options, int64_t batch) {
   LoaderConfig config;
   config.batch = std::min(batch, dataset.size());
   config.preprocess = preprocess_of(options);
   config.binding = binding;
-  Loader loader(dataset, config);
+  return config;
+}
+
+Evaluation evaluate_samples(const Executor& executor, const Parameters& parameters, const Binding& binding,
+                            const Dataset& dataset, const DataOptions& options, int64_t batch, at::Device device) {
+  Loader loader(dataset, loader_config(binding, dataset, options, batch));
   Evaluation result;
   result.outputs = predict(executor, parameters, loader, device);
   if (dataset.labelled()) result.metrics = measure(result.outputs.front(), labels_of(dataset));
@@ -147,12 +151,34 @@ Graph inference_graph(const Graph& graph) {
   return inference;
 }
 
+InferenceModel::InferenceModel(const Graph& graph, at::Device device)
+    : graph_(inference_graph(graph)),
+      executor_(graph_, Constants::given, Weights::fixed),
+      parameters_(graph_, device, Training::off) {}
+
+std::vector<at::Tensor> InferenceModel::run(std::span<const at::Tensor> inputs) const {
+  const c10::AutoGradMode no_grad(false);
+  return executor_.run(parameters_, inputs, false);
+}
+
 Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options, int64_t batch,
                             at::Device device) {
-  const Graph inference = inference_graph(graph);
-  const Executor executor(inference, Constants::given, Weights::fixed);
-  const Parameters parameters(inference, device, Training::off);
-  return evaluate_samples(executor, parameters, bind_samples(graph, dataset, options), dataset, options, batch, device);
+  const InferenceModel model(graph, device);
+  return evaluate_samples(model.executor(), model.parameters(), bind_samples(graph, dataset, options), dataset, options,
+                          batch, device);
+}
+
+PowerSums compare_samples(const Graph& graph, const Graph& reference, const Dataset& dataset,
+                          const DataOptions& options, int64_t batch, at::Device device) {
+  const InferenceModel own(graph, device), wanted(reference, device);
+  Loader loader(dataset, loader_config(bind_samples(reference, dataset, options), dataset, options, batch));
+  PowerSums sums;
+  loader.start(0);
+  while (const Batch* next = loader.next()) {
+    const std::vector<at::Tensor> inputs = inputs_of(*next, device);
+    sums.add(rows_of(own.run(inputs), *next), rows_of(wanted.run(inputs), *next));
+  }
+  return sums;
 }
 
 }  // namespace pare

@@ -7,6 +7,7 @@
 #include "formats/model_io.hpp"
 #include "src/data/loader.hpp"
 #include "src/exec/executor.hpp"
+#include "src/train/agreement.hpp"
 #include "src/train/metrics.hpp"
 
 namespace pare {
@@ -45,7 +46,24 @@ Binding bind_samples(const Graph& graph, const Dataset& dataset, const DataOptio
 // The graph as it runs without gradients: batch normalizations are folded.
 Graph inference_graph(const Graph& graph);
 
+// A model that only runs.
+class InferenceModel {
+ public:
+  InferenceModel(const Graph& graph, at::Device device);
+  // The outputs in the order of Graph::outputs, on the device.
+  std::vector<at::Tensor> run(std::span<const at::Tensor> inputs) const;
+  const Executor& executor() const { return executor_; }
+  const Parameters& parameters() const { return parameters_; }
+
+ private:
+  Graph graph_;
+  Executor executor_;
+  Parameters parameters_;
+};
+
 Preprocess preprocess_of(const DataOptions& options);
+// All samples in order, in batches of at most that many.
+LoaderConfig loader_config(const Binding& binding, const Dataset& dataset, const DataOptions& options, int64_t batch);
 
 // Outputs of a model for all samples in order, with the labels' metrics.
 struct Evaluation {
@@ -56,5 +74,10 @@ Evaluation evaluate_samples(const Executor& executor, const Parameters& paramete
                             const Dataset& dataset, const DataOptions& options, int64_t batch, at::Device device);
 Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options, int64_t batch,
                             at::Device device);
+
+// The float outputs of `graph` against those of `reference` for all samples, batch by batch: the memory does not grow
+// with their number. Both have the same inputs and outputs.
+PowerSums compare_samples(const Graph& graph, const Graph& reference, const Dataset& dataset,
+                          const DataOptions& options, int64_t batch, at::Device device);
 
 }  // namespace pare

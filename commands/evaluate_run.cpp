@@ -89,11 +89,8 @@ class Evaluator {
 
   Outputs outputs_of(const Runner& runner, const LoadedModel& model) const {
     return with_context(model.model.path, [&] {
-      LoaderConfig config;
-      config.batch = std::min(options_.batch, dataset_->size());
-      config.preprocess = preprocess_of(options_.data);
-      config.binding = bind_samples(model.graph, *dataset_, options_.data);
-      Loader loader(*dataset_, config);
+      const Binding binding = bind_samples(model.graph, *dataset_, options_.data);
+      Loader loader(*dataset_, loader_config(binding, *dataset_, options_.data, options_.batch));
       return predict([&](const Batch& batch) { return runner.run(batch); }, loader);
     });
   }
@@ -249,11 +246,8 @@ class Evaluator {
     std::vector<int64_t> samples(static_cast<size_t>(size));
     for (size_t i = 0; i < samples.size(); ++i) samples[i] = static_cast<int64_t>(i) % dataset_->size();
     const DatasetPtr repeated = subset(dataset_, samples);
-    LoaderConfig config;
-    config.batch = size;
-    config.preprocess = preprocess_of(options_.data);
-    config.binding = bind_samples(model.graph, *dataset_, options_.data);
-    Loader loader(*repeated, config);
+    const Binding binding = bind_samples(model.graph, *dataset_, options_.data);
+    Loader loader(*repeated, loader_config(binding, *repeated, options_.data, size));
     loader.start(0);
     return time_runner(*runner, *loader.next());
   }

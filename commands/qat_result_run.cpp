@@ -38,18 +38,15 @@ Simulation::Simulation(TrainingRun& run, const Graph& graph, const DataOptions& 
       places_.push_back(
           {graph.value(node.outputs[0]).name, node.name, double{graph.value(node.inputs[1]).constant->as<float>()[0]}});
   const Dataset& samples = run.final_samples();
-  LoaderConfig config;
-  config.batch = std::min(checked_batch, samples.size());
-  config.preprocess = preprocess_of(data);
-  config.binding = bind_samples(run.student().graph, samples, data);
-  Loader loader(samples, config);
+  const Binding binding = bind_samples(run.student().graph, samples, data);
+  Loader loader(samples, loader_config(binding, samples, data, checked_batch));
   loader.start(0);
   for (int64_t seen = 0; seen < checked_samples;) {
     const Batch* batch = loader.next();
     if (batch == nullptr) break;
     std::vector<at::Tensor>& inputs = batches_.emplace_back();
     for (const at::Tensor& input : inputs_of(*batch, run.device())) inputs.push_back(input.clone());
-    seen += config.batch;
+    seen += batch->size;
   }
 }
 

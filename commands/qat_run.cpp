@@ -60,11 +60,8 @@ std::map<ValueId, ActivationCodes> calibrate(const QatOptions& options, const Gr
   if (grids.activation_bits == 0) return {};
   const c10::AutoGradMode no_grad(false);
   const DatasetPtr samples = calibration_samples(options, graph, context);
-  LoaderConfig config;
-  config.batch = std::min(options.training.batch, samples->size());
-  config.preprocess = preprocess_of(options.data);
-  config.binding = bind_samples(graph, *samples, options.data);
-  Loader loader(*samples, config);
+  const Binding binding = bind_samples(graph, *samples, options.data);
+  Loader loader(*samples, loader_config(binding, *samples, options.data, options.training.batch));
   const Executor executor(graph);
   const Parameters parameters(graph, device, Training::off);
   Calibrator calibrator(graph, placement, Calibration::parse(options.calibration), device);

@@ -26,11 +26,7 @@ SequentialConfig config_of(const QuantizeOptions& options, const Dataset& sample
 }
 
 LoaderConfig loader_of(const QuantizeOptions& options, const Graph& graph, const Dataset& samples) {
-  LoaderConfig config;
-  config.batch = std::min(options.batch, samples.size());
-  config.preprocess = preprocess_of(options.data);
-  config.binding = bind_samples(graph, samples, options.data);
-  return config;
+  return loader_config(bind_samples(graph, samples, options.data), samples, options.data, options.batch);
 }
 
 // All batches, once more with each call. `samples` must outlive it.

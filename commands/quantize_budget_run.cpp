@@ -2,25 +2,9 @@
 
 #include "commands/engine_run.hpp"
 #include "commands/quantize.hpp"
+#include "src/train/agreement.hpp"
 
 namespace pare {
-namespace {
-
-// sum (before - after)^2 / sum before^2 over all values of all float outputs.
-double relative_noise(const std::vector<at::Tensor>& before, const std::vector<at::Tensor>& after) {
-  double signal = 0, noise = 0;
-  for (size_t i = 0; i < before.size(); ++i) {
-    if (!before[i].is_floating_point()) continue;
-    const at::Tensor a = before[i].to(at::kDouble), b = after.at(i).to(at::kDouble);
-    signal += a.square().sum().item<double>();
-    noise += a.sub(b).square().sum().item<double>();
-  }
-  constexpr double least = 1e-300;
-  return noise / std::max(signal, least);
-}
-
-}  // namespace
-
 ExitCode run_quantize_budget(const QuantizeOptions& options, RunContext& context) {
   const at::Device device = set_up_device(options.compute, context);
   const LoadedModel loaded = load_executable(options.model);
@@ -39,7 +23,7 @@ ExitCode run_quantize_budget(const QuantizeOptions& options, RunContext& context
         alone.bits = choice.bits;
         alone.selected = [&weight](const std::string& name) { return name == weight.name; };
         quantize_weights_only(trial, alone);
-        choice.error = relative_noise(before, outputs_of(trial));
+        choice.error = power_sums(outputs_of(trial), before).relative_error();
       }
   };
   if (options.rounding == "gptq") return run_quantize_gptq(options, context, measure);

@@ -51,11 +51,8 @@ Smoothed smooth_products(Graph& graph, const SampleRuns& runs) {
 
 void SampleRuns::for_each(const Graph& graph, int64_t size, int64_t most,
                           const std::function<void(std::span<const at::Tensor>)>& see) const {
-  LoaderConfig config;
-  config.batch = std::min(size, samples.size());
-  config.preprocess = preprocess_of(options.data);
-  config.binding = with_context(options.model, [&] { return bind_samples(graph, samples, options.data); });
-  Loader loader(samples, config);
+  const Binding binding = with_context(options.model, [&] { return bind_samples(graph, samples, options.data); });
+  Loader loader(samples, loader_config(binding, samples, options.data, size));
   loader.start(0);
   for (int64_t i = 0; i < most; ++i) {
     const Batch* const batch = loader.next();

@@ -1,5 +1,3 @@
-#include <cmath>
-
 #include "commands/engine_run.hpp"
 #include "commands/model_summary.hpp"
 #include "commands/quantize.hpp"
@@ -15,30 +13,10 @@
 #include "src/core/error.hpp"
 #include "src/core/progress.hpp"
 #include "src/core/table.hpp"
+#include "src/train/agreement.hpp"
 
 namespace pare {
 namespace {
-
-// Of the outputs' values in float and quantized, over all samples.
-struct Closeness {
-  double cosine = 0;
-  double snr_db = 0;
-};
-
-Closeness closeness(const std::vector<at::Tensor>& before, const std::vector<at::Tensor>& after) {
-  double product = 0, reference = 0, quantized = 0, noise = 0;
-  for (size_t i = 0; i < before.size(); ++i) {
-    if (!before[i].is_floating_point()) continue;
-    const at::Tensor a = before[i].to(at::kDouble), b = after.at(i).to(at::kDouble);
-    product += a.mul(b).sum().item<double>();
-    reference += a.mul(a).sum().item<double>();
-    quantized += b.mul(b).sum().item<double>();
-    noise += a.sub(b).square().sum().item<double>();
-  }
-  constexpr double least = 1e-300, most_db = 200;
-  return {product / std::max(std::sqrt(reference * quantized), least),
-          noise == 0 ? most_db : 10 * std::log10(std::max(reference, least) / noise)};
-}
 
 // How many samples tell where noise comes from, and how much of it, against the power of the outputs, is no reason to
 // leave values float: a cosine of about 0.998.
@@ -172,7 +150,7 @@ class StaticRun {
     correct_biases(corrected, measured.graph, measured.placement, runs, result);
     const auto reference = evaluate(loaded_.graph, runs.samples).outputs;
     const auto nearness = [&](const Graph& graph) {
-      return closeness(reference, evaluate(quantize(graph, whole, floats).graph, runs.samples).outputs).snr_db;
+      return power_sums(evaluate(quantize(graph, whole, floats).graph, runs.samples).outputs, reference).snr_db();
     };
     const double before = nearness(prepared), after = nearness(corrected);
     if (after < before) {
@@ -202,7 +180,7 @@ class StaticRun {
     return search_floats(first, last, options_.max_drop, evaluations, [&](size_t floats) {
       const Evaluation after = evaluate(quantize(prepared, whole, floats).graph, samples);
       const double drop = samples.labelled() ? before.metrics.accuracy - after.metrics.accuracy
-                                             : 1 - closeness(before.outputs, after.outputs).cosine;
+                                             : 1 - power_sums(after.outputs, before.outputs).cosine();
       progress.update(++done, fmt::format("{} values in float: drop {:.5f}", floats, drop));
       context_.report.history.push_back({{"step", done}, {"floats", floats}, {"drop", drop}});
       return drop;
@@ -309,17 +287,21 @@ class StaticRun {
     all.limit = 0;
     const DatasetPtr test = find_samples(sample_use(all), all.data, "test");
     const Dataset& samples = test != nullptr ? *test : calibration;
+    Json& metrics = context_.report.metrics;
+    if (!samples.labelled())
+      return report_closeness(compare_samples(written, loaded_.graph, samples, options_.data, options_.batch, device_));
     const Evaluation before = evaluate(loaded_.graph, samples);
     const Evaluation after = evaluate(written, samples);
-    const Closeness close = closeness(before.outputs, after.outputs);
-    Json& metrics = context_.report.metrics;
-    metrics["cosine"] = close.cosine;
-    metrics["snr_db"] = close.snr_db;
-    if (!samples.labelled()) return;
+    report_closeness(power_sums(after.outputs, before.outputs));
     metrics["accuracy"] = after.metrics.accuracy;
     metrics["accuracy_before"] = before.metrics.accuracy;
     metrics["accuracy_drop"] = before.metrics.accuracy - after.metrics.accuracy;
     metrics["loss"] = after.metrics.loss;
+  }
+
+  void report_closeness(const PowerSums& sums) {
+    context_.report.metrics["cosine"] = sums.cosine();
+    context_.report.metrics["snr_db"] = sums.snr_db();
   }
 
   ExitCode plan(const Graph& graph, const QuantPlacement& placement, const Dataset& samples) {

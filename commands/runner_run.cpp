@@ -15,23 +15,16 @@ namespace {
 
 class PareRunner final : public Runner {
  public:
-  PareRunner(const Graph& graph, at::Device device)
-      : graph_(inference_graph(graph)),
-        executor_(graph_, Constants::given, Weights::fixed),
-        parameters_(graph_, device, Training::off),
-        device_(device) {}
+  PareRunner(const Graph& graph, at::Device device) : model_(graph, device), device_(device) {}
 
   std::vector<at::Tensor> run(const Batch& batch) const override {
-    const c10::AutoGradMode no_grad(false);
-    std::vector<at::Tensor> outputs = executor_.run(parameters_, inputs_of(batch, device_), false);
+    std::vector<at::Tensor> outputs = model_.run(inputs_of(batch, device_));
     for (at::Tensor& output : outputs) output = output.to(at::kCPU);
     return outputs;
   }
 
  private:
-  Graph graph_;
-  Executor executor_;
-  Parameters parameters_;
+  InferenceModel model_;
   at::Device device_;
 };
 

@@ -31,8 +31,9 @@ work=$(mktemp -d)
 trap 'rm -rf -- "$work"' EXIT
 export OMP_NUM_THREADS=1
 
+core=$(taskset -cp $$ | grep -oE '[0-9]+' | sed -n 2p)  # the first that this process may run on
 # Seconds and MB of a command; its output goes to a log. "failed" where it fails.
-measure() { /usr/bin/time -f '%e s %M KB' -o "$work/time" "$@" >"$work/log" 2>&1 && tail -n 1 "$work/time" || echo failed; }
+measure() { taskset -c "$core" /usr/bin/time -f '%e s %M KB' -o "$work/time" "$@" >"$work/log" 2>&1 && tail -n 1 "$work/time" || echo failed; }
 
 printf '%-34s %-22s %-9s %-22s %s\n' model pare cosine quantize_static cosine
 # "default" is each side's own.
@@ -42,7 +43,7 @@ for model in "${models[@]}"; do
   "$test_python" "$samples" "$model" "$count" 1 "$work/data.npz"
   "$test_python" "$samples" "$model" 20 2 "$work/fresh.npz"
   ours=$(measure "$release/pare" quantize "$model" --data "$work/data.npz" --limit 0 --calibration "$ours_method" --batch 1 --threads 1 -o "$work/ours.onnx" --force)
-  theirs=$(measure taskset -c 0 "$test_python" "$peer" quantize "$model" "$work/data.npz" "$theirs_method" "$work/theirs.onnx")
+  theirs=$(measure "$test_python" "$peer" quantize "$model" "$work/data.npz" "$theirs_method" "$work/theirs.onnx")
   printf '%-34s %-22s %-9s %-22s %s\n' "$(basename -- "$model")" "$ours" \
     "$("$test_python" "$peer" cosine "$model" "$work/ours.onnx" "$work/fresh.npz" 2>/dev/null || echo -)" "$theirs" \
     "$("$test_python" "$peer" cosine "$model" "$work/theirs.onnx" "$work/fresh.npz" 2>/dev/null || echo -)"

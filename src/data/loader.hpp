@@ -68,6 +68,8 @@ class Loader {
   Loader& operator=(const Loader&) = delete;
 
   int64_t batches_per_epoch() const { return batches_per_epoch_; }
+  // Of all batches of an epoch together.
+  int64_t samples_per_epoch() const { return std::min(dataset_.size(), batches_per_epoch_ * config_.batch); }
 
   // Begins to prepare `epoch` from batch `first_batch` on (0 .. batches_per_epoch()); what was being prepared is
   // dropped.

@@ -23,25 +23,56 @@ double arg_max_agreement(const at::Tensor& a, const at::Tensor& b) {
 
 }  // namespace
 
+void PowerSums::add(const at::Tensor& outputs, const at::Tensor& wanted) {
+  constexpr int64_t block = int64_t{1} << 18;
+  const at::Tensor a = outputs.flatten(), b = wanted.flatten();
+  elements += a.numel();
+  for (int64_t i = 0; i < a.numel(); i += block) {
+    const int64_t count = std::min(block, a.numel() - i);
+    const at::Tensor x = a.narrow(0, i, count).to(at::kDouble), y = b.narrow(0, i, count).to(at::kDouble);
+    const at::Tensor difference = x - y;
+    own += x.dot(x).item<double>();
+    reference += y.dot(y).item<double>();
+    product += x.dot(y).item<double>();
+    error += difference.dot(difference).item<double>();
+  }
+}
+
+void PowerSums::add(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& wanted) {
+  for (size_t i = 0; i < outputs.size(); ++i)
+    if (outputs[i].is_floating_point()) add(outputs[i], wanted.at(i));
+}
+
+double PowerSums::cosine() const {
+  if (error == 0) return 1;
+  const double lengths = std::sqrt(own) * std::sqrt(reference);
+  return lengths > 0 ? std::clamp(product / lengths, -1.0, 1.0) : 0;
+}
+
+double PowerSums::snr_db() const {
+  return error == 0 ? highest_snr_db : std::clamp(10 * std::log10(reference / error), -highest_snr_db, highest_snr_db);
+}
+
+double PowerSums::relative_error() const {
+  return error == 0 ? 0 : error / std::max(reference, std::numeric_limits<double>::min());
+}
+
+PowerSums power_sums(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& reference) {
+  PowerSums sums;
+  sums.add(outputs, reference);
+  return sums;
+}
+
 Agreement agreement_of(const at::Tensor& outputs, const at::Tensor& reference) {
   if (outputs.numel() != reference.numel())
     fail_input("outputs differ in shape (got {}, expected {})", shape_text(outputs.sizes().vec()),
                shape_text(reference.sizes().vec()));
   constexpr double nan = std::numeric_limits<double>::quiet_NaN();
   if (count_nonfinite(outputs) > 0) return {nan, nan, nan, nan};
-  const at::Tensor own = outputs.to(at::kDouble).flatten(), wanted = reference.to(at::kDouble).flatten();
-  const double own_power = own.dot(own).item<double>(), wanted_power = wanted.dot(wanted).item<double>();
-  const at::Tensor difference = own - wanted;
-  const double error = difference.dot(difference).item<double>();
-  Agreement result;
-  const double lengths = std::sqrt(own_power) * std::sqrt(wanted_power);
-  result.cosine = error == 0 ? 1 : lengths > 0 ? std::clamp(own.dot(wanted).item<double>() / lengths, -1.0, 1.0) : 0;
-  // Without power in the reference any error is infinitely loud.
-  result.snr_db =
-      error == 0 ? highest_snr_db : std::clamp(10 * std::log10(wanted_power / error), -highest_snr_db, highest_snr_db);
-  result.mse = own.numel() > 0 ? error / static_cast<double>(own.numel()) : 0;
-  result.arg_max = arg_max_agreement(outputs.reshape(reference.sizes()), reference);
-  return result;
+  PowerSums sums;
+  sums.add(outputs, reference);
+  return {sums.cosine(), sums.snr_db(), sums.elements > 0 ? sums.error / static_cast<double>(sums.elements) : 0,
+          arg_max_agreement(outputs.reshape(reference.sizes()), reference)};
 }
 
 int64_t count_nonfinite(const at::Tensor& tensor) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include <ATen/ops/argmax.h>
-#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/eq.h>
 #include <ATen/ops/from_blob.h>
@@ -56,37 +55,43 @@ at::Tensor labels_of(const Dataset& dataset) {
   return labels;
 }
 
-namespace {
-
-// The rows of a batch's output that belong to its samples.
-at::Tensor rows_of(const at::Tensor& output, const Batch& batch, size_t number) {
-  const int64_t rows = batch.rows;
-  if (output.dim() > 0 && output.size(0) == rows) return output.narrow(0, 0, batch.size);
-  if (rows != 1)
-    fail_input("output {} has no batch dimension (got shape {}, batch {})", number, shape_text(output.sizes().vec()),
-               rows);
-  return output.unsqueeze(0);
+std::vector<at::Tensor> rows_of(const std::vector<at::Tensor>& outputs, const Batch& batch) {
+  std::vector<at::Tensor> rows;
+  for (const at::Tensor& output : outputs) {
+    if (output.dim() > 0 && output.size(0) == batch.rows) {
+      rows.push_back(output.narrow(0, 0, batch.size));
+      continue;
+    }
+    if (batch.rows != 1)
+      fail_input("output {} has no batch dimension (got shape {}, batch {})", rows.size(),
+                 shape_text(output.sizes().vec()), batch.rows);
+    rows.push_back(output.unsqueeze(0));
+  }
+  return rows;
 }
 
-}  // namespace
-
+// Every batch is copied into its place in the whole: kept by themselves, outputs would lie between what runs free and
+// allocate again, and memory would grow by more than they are.
 std::vector<at::Tensor> predict(const Forward& forward, Loader& loader) {
   const c10::AutoGradMode no_grad(false);
-  std::vector<std::vector<at::Tensor>> batches;  // by output
+  std::vector<at::Tensor> whole;  // by output
+  int64_t done = 0;
   loader.start(0);
   while (const Batch* batch = loader.next()) {
-    const std::vector<at::Tensor> outputs = forward(*batch);
-    batches.resize(outputs.size());
-    for (size_t i = 0; i < outputs.size(); ++i) {
-      batches[i].push_back(rows_of(outputs[i], *batch, i).to(at::kCPU).contiguous());
-      const auto first = batches[i].front().sizes().slice(1), last = batches[i].back().sizes().slice(1);
-      if (first != last)
-        fail_input("output {} has another shape for another sample (got {}, expected {})", i, shape_text(last.vec()),
-                   shape_text(first.vec()));
+    const std::vector<at::Tensor> rows = rows_of(forward(*batch), *batch);
+    whole.resize(rows.size());
+    for (size_t i = 0; i < rows.size(); ++i) {
+      std::vector<int64_t> shape = rows[i].sizes().vec();
+      shape.front() = loader.samples_per_epoch();
+      if (!whole[i].defined()) whole[i] = at::empty(shape, rows[i].options().device(at::kCPU));
+      const auto expected = whole[i].sizes().slice(1), got = rows[i].sizes().slice(1);
+      if (got != expected)
+        fail_input("output {} has another shape for another sample (got {}, expected {})", i, shape_text(got.vec()),
+                   shape_text(expected.vec()));
+      whole[i].narrow(0, done, batch->size).copy_(rows[i]);
     }
+    done += batch->size;
   }
-  std::vector<at::Tensor> whole;
-  for (const auto& parts : batches) whole.push_back(at::cat(parts));
   return whole;
 }
 

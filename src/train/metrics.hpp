@@ -25,12 +25,15 @@ at::Tensor labels_of(const Batch& batch, at::Device device);
 // A batch's shares of mixup on the device; undefined when nothing is mixed.
 at::Tensor shares_of(const Batch& batch, at::Device device);
 
+// The rows of a model's outputs that belong to the batch's samples. An output whose first dimension is not the batch's
+// is taken as a whole for the only sample of its batch; throws (exit 3) for such an output of a larger batch.
+std::vector<at::Tensor> rows_of(const std::vector<at::Tensor>& outputs, const Batch& batch);
+
 // The outputs of a model for a batch, on any device.
 using Forward = std::function<std::vector<at::Tensor>(const Batch&)>;
 
-// Every output for every sample in the loader's order, concatenated over the batches on the CPU. No gradients. An
-// output whose first dimension is not the batch's is taken as a whole for the only sample of its batch. Throws (exit 3)
-// for such an output of a larger batch, and when the outputs of two batches cannot be put together.
+// Every output for every sample in the loader's order, as rows_of, put together on the CPU. No gradients. Throws
+// (exit 3) also when the outputs of two batches cannot be put together.
 std::vector<at::Tensor> predict(const Forward& forward, Loader& loader);
 std::vector<at::Tensor> predict(const Executor& executor, const Parameters& parameters, Loader& loader,
                                 at::Device device);

@@ -129,6 +129,19 @@ class Static(unittest.TestCase):
         report(self.model, "--data", self.data, "--batch", 7, "--threads", 3, "-o", other)
         self.assertEqual(self.out.read_bytes(), other.read_bytes())
 
+    def test_memory_does_not_grow_with_the_samples(self):
+        """400 samples have 105 MB of outputs."""
+        weight = np.random.default_rng(5).standard_normal((16, 1, 3, 3)).astype(np.float32)
+        graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])], "wide",
+                                  [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 64, 64])],
+                                  [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 16, 64, 64])], [numpy_helper.from_array(weight, "w")])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), self.model)
+        np.savez(self.data, x=np.random.default_rng(6).standard_normal((400, 1, 64, 64)).astype(np.float32))
+        # The file itself is mapped: 6.5 MB.
+        few, many = (report(self.model, "--data", self.data, "--limit", count, "--batch", 4, "--threads", 1, "-o", self.out, "--force",
+                            code=5)["cost"]["peak_rss"] for count in (8, 400))
+        self.assertLess(many - few, 30e6)
+
     def test_quantized_models_are_not_quantized_again(self):
         dense_model(self.model)
         report(self.model, "--data", self.data, "-o", self.out)

@@ -1,6 +1,7 @@
 #include <cmath>
 #include <limits>
 
+#include <ATen/ops/randn.h>
 #include <ATen/ops/tensor.h>
 #include <doctest/doctest.h>
 
@@ -35,4 +36,21 @@ TEST_CASE("agreement: values that are not finite are counted, and nothing is nea
   CHECK(count_nonfinite(at::tensor({int64_t{1}, int64_t{2}})) == 0);
   CHECK(std::isnan(agreement_of(broken, at::tensor({1.0f, 2.0f, 3.0f})).cosine));
   CHECK_THROWS_AS(agreement_of(broken, at::tensor({1.0f})), Error);
+}
+
+TEST_CASE("agreement: sums over blocks and over batches are those of the whole") {
+  const at::Tensor reference = at::randn({3, 200'000}), outputs = reference.add(at::randn({3, 200'000}).mul(0.1));
+  const at::Tensor a = outputs.to(at::kDouble), b = reference.to(at::kDouble);
+  const double error = a.sub(b).square().sum().item<double>();
+  PowerSums batches;
+  for (int64_t i = 0; i < 3; ++i) batches.add(outputs[i], reference[i]);
+  const at::Tensor numbers = at::tensor({int64_t{1}, int64_t{2}});
+  for (const PowerSums& sums : {power_sums({outputs, numbers}, {reference, numbers}), batches}) {
+    CHECK(sums.elements == 600'000);
+    CHECK(sums.own == doctest::Approx(a.square().sum().item<double>()).epsilon(1e-12));
+    CHECK(sums.reference == doctest::Approx(b.square().sum().item<double>()).epsilon(1e-12));
+    CHECK(sums.product == doctest::Approx(a.mul(b).sum().item<double>()).epsilon(1e-12));
+    CHECK(sums.error == doctest::Approx(error).epsilon(1e-12));
+    CHECK(sums.relative_error() == doctest::Approx(error / b.square().sum().item<double>()));
+  }
 }
