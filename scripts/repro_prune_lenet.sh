@@ -4,33 +4,16 @@
 # Test accuracy of LeNet-300-100 and LeNet-5 with 1/FACTOR of their weights on Fashion-MNIST, against dense references. A dense network is
 # trained; pruning it takes as many epochs again, and the reference trains on for as many, with the same teacher and recipe. A row a MODEL:FACTOR (default 300-100:20 300-100:50 300-100:100 5:50 5:100 5:200):
 # the mean over seeds 1..N (default 3) of the test accuracy of the best epoch on 5,000 held-out training images.
-# The teacher is models/fashion-resnet.onnx (its outputs are kept in build/teacher), --epochs is 40, --limit (of the training images; 0: all) is for a quick look.
+# The teacher is models/fashion-resnet.onnx (its outputs are kept in build/teacher), --epochs is 40, --limit (of the training images; all without it) is for a quick look.
 # Finished runs are kept in build/prune_lenet/ and not repeated; a changed recipe starts afresh. One thread a run, as many runs at
 # once as there are cores.
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 # shellcheck source=recipe.sh
 source "$root/scripts/recipe.sh"
 
-seeds=3 epochs=40 limit=0 rows=()
-while (($#)); do
-  case $1 in
-    -h | --help) show_help ;;
-    --seeds) seeds=${2-}; shift ;;
-    --epochs) epochs=${2-}; shift ;;
-    --limit) limit=${2-}; shift ;;
-    -*) usage_error "unknown option '$1'" ;;
-    *) rows+=("$1") ;;
-  esac
-  (($#)) || usage_error "an option lacks its value"
-  shift
-done
-[[ $seeds =~ ^[1-9][0-9]*$ ]] || usage_error "--seeds is '$seeds', expected a number from 1"
-[[ $epochs =~ ^[1-9][0-9]*$ ]] || usage_error "--epochs is '$epochs', expected a number from 1"
-[[ $limit =~ ^[0-9]+$ ]] || usage_error "--limit is '$limit', expected a number"
+seeds=3 epochs=40 limit=0
+parse_rows 'seeds epochs limit' '^(300-100|5):[1-9][0-9]*$' 'MODEL:FACTOR, as 300-100:20 or 5:100' "$@"
 ((${#rows[@]})) || rows=(300-100:20 300-100:50 300-100:100 5:50 5:100 5:200)
-for row in "${rows[@]}"; do
-  [[ $row =~ ^(300-100|5):[1-9][0-9]*$ ]] || usage_error "'$row' is no MODEL:FACTOR, as 300-100:20 or 5:100"
-done
 
 "$root/scripts/setup.sh" --tests
 build release pare

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Usage: scripts/repro_student.sh [--seeds N]
+# Usage: scripts/repro_student.sh [--seeds N] [with|without]
 #
 # What a teacher is worth: the bundled CNN's architecture (scripts/make_fashion_cnn.py, 30,874 parameters) is trained on Fashion-MNIST from new
 # weights with models/fashion-resnet.onnx as teacher, and with the same recipe without (scripts/recipe.sh). Prints the mean test accuracy
@@ -11,16 +11,8 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 source "$root/scripts/recipe.sh"
 
 seeds=3
-while (($#)); do
-  case $1 in
-    -h | --help) show_help ;;
-    --seeds) seeds=${2-}; shift ;;
-    *) usage_error "unexpected argument '$1'" ;;
-  esac
-  (($#)) || usage_error "--seeds lacks its value"
-  shift
-done
-[[ $seeds =~ ^[1-9][0-9]*$ ]] || usage_error "--seeds is '$seeds', expected a number from 1"
+parse_rows seeds '^(with|without)$' 'kind, with or without' "$@"
+((${#rows[@]})) || rows=(with without)
 
 "$root/scripts/setup.sh" --tests
 build release pare
@@ -44,18 +36,20 @@ run() {
   mv -- "$run.part.json" "$run.json"
 }
 
-for_each "$seeds" run with without
+for_each "$seeds" run "${rows[@]}"
 
-python3 - "$out" "$seeds" <<'PYTHON'
+python3 - "$out" "$seeds" "${rows[@]}" <<'PYTHON'
 import json, statistics, sys
 
-folder, seeds = sys.argv[1], int(sys.argv[2])
+folder, seeds, *kinds = sys.argv[1:]
+seeds = int(seeds)
 means = {}
-for kind in ("with", "without"):
+for kind in kinds:
     names = [f"{folder}/{kind}-{seed}" for seed in range(1, seeds + 1)]
     accuracy = [100 * json.load(open(f"{name}.json"))["metrics"]["accuracy"] for name in names]
     seconds = statistics.mean(json.load(open(f"{name}.trained.json"))["cost"]["duration"] for name in names)
     means[kind] = statistics.mean(accuracy)
     print(f"{kind:<7} teacher: {means[kind]:.2f} % of the test images ({', '.join(f'{one:.2f}' for one in accuracy)}), {seconds:.0f} s")
-print(f"difference: {means['with'] - means['without']:+.2f} points")
+if len(means) == 2:
+    print(f"difference: {means['with'] - means['without']:+.2f} points")
 PYTHON
