@@ -24,7 +24,8 @@ Graph read_back(const OnnxModel& onnx, const std::function<void(const Graph&)>& 
 }  // namespace
 
 QuantizedOutput write_quantized(const Model& origin, const Graph& graph, Json lineage, const ModelOutputOptions& output,
-                                const std::function<void(const Graph&)>& check, RunContext& context) {
+                                const std::function<void(const Graph&)>& check, RunContext& context,
+                                const std::function<void(const OnnxModel&)>& accept) {
   Model result = origin;
   result.onnx = with_graph(origin.onnx, graph);
   lineage["from"] = origin.sha256;
@@ -33,7 +34,8 @@ QuantizedOutput write_quantized(const Model& origin, const Graph& graph, Json li
     const ValueId id = graph.find(name);
     return id == no_value || !graph.value(id).constant;
   });
-  read_back(result.onnx, check);  // before anything is replaced
+  read_back(result.onnx, check);
+  if (accept) accept(result.onnx);
   QuantizedOutput written;
   written.smaller = true;
   for (const std::string& path : output.out) {

@@ -68,14 +68,15 @@ class StaticRun {
     const Quantized quantized = quantize(prepared, whole, floats);
     report_layers(prepared, quantized, floats);
     const QuantizedOutput written = write_quantized(
-        loaded_.model, quantized.graph, lineage(), options_.output, [](const Graph&) {}, context_);
+        loaded_.model, quantized.graph, lineage(), options_.output, [](const Graph&) {}, context_,
+        [&](const OnnxModel& model) { require_runtime_takes(runtime_check(), model, context_); });
     methods_["integer_kernels"] = planned_kernels(prepared, quantized.placement);
     report_comparison(written.graph, *samples);
     std::vector<at::Tensor> one;
     runs.for_each(loaded_.graph, 1, 1, [&](std::span<const at::Tensor> inputs) {
       for (const at::Tensor& input : inputs) one.push_back(input.clone());
     });
-    check_in_runtime({options_, loaded_, device_}, one, context_);
+    measure_in_runtime(runtime_check(), one, context_);
     print(quantized.layers, float_products(prepared, quantized.placement));
     return written.smaller && met ? ExitCode::ok : ExitCode::goal_missed;
   }
@@ -271,6 +272,8 @@ class StaticRun {
       if (context_.report.settings.contains(key)) settings[key] = context_.report.settings[key];
     return {{"command", "quantize"}, {"settings", std::move(settings)}};
   }
+
+  RuntimeCheck runtime_check() const { return {options_, loaded_, device_}; }
 
   SampleUse sample_use(const DataOptions& data) const { return {data, loaded_.graph, context_, options_.compute.seed}; }
 

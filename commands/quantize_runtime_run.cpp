@@ -12,10 +12,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Whether it loads; where it does not, the library's reason.
-std::optional<std::string> refusal(const OrtLibrary& library, const std::string& path, const OrtConfig& config) {
+// The library's reason not to take what `open` opens; none where it loads.
+std::optional<std::string> refusal(const std::function<OrtSession()>& open) {
   try {
-    OrtSession::from_file(library, path, config);
+    open();
     return std::nullopt;
   } catch (const Error& error) {
     return error.what();
@@ -49,25 +49,27 @@ void count_kernels(const OrtLibrary& library, const std::string& path, RunContex
 
 }  // namespace
 
-void check_in_runtime(const RuntimeCheck& check, std::span<const at::Tensor> inputs, RunContext& context) {
+void require_runtime_takes(const RuntimeCheck& check, const OnnxModel& quantized, RunContext& context) {
+  constexpr size_t largest_message = (size_t{1} << 31) - 1;  // of protobuf; larger models load from their files only
+  const Runtimes runtimes = find_runtimes("auto");
+  if (!runtimes.ort || check.original.model.format != "onnx" || quantized.bytes.size() > largest_message) return;
+  const OrtConfig config{static_cast<int>(check.options.compute.threads), true};
+  const auto reason = refusal([&] { return OrtSession(*runtimes.ort, quantized.bytes.text(), config); });
+  const auto original = [&] { return OrtSession::from_file(*runtimes.ort, check.original.model.path, config); };
+  if (!reason || refusal(original)) return;
+  if (check.options.profile != "tensorrt")
+    fail_run("the quantized model does not load in ONNX Runtime ({}); nothing was written; please report it", *reason);
+  context.warn(fmt::format("the quantized model does not load in ONNX Runtime ({}); it is for TensorRT", *reason));
+}
+
+void measure_in_runtime(const RuntimeCheck& check, std::span<const at::Tensor> inputs, RunContext& context) {
   std::vector<std::string> files;
   for (const std::string& path : check.options.output.out)
     if (path.ends_with(".onnx")) files.push_back(path);
   const Runtimes runtimes = find_runtimes("auto");
   if (!runtimes.ort || files.empty()) return;
   const OrtConfig config{static_cast<int>(check.options.compute.threads), true};
-  for (const std::string& path : files) {
-    const auto reason = refusal(*runtimes.ort, path, config);
-    if (!reason) continue;
-    if (check.original.model.format != "onnx" || refusal(*runtimes.ort, check.original.model.path, config)) return;
-    if (check.options.profile == "tensorrt") {
-      context.warn(fmt::format("{} does not load in ONNX Runtime ({}); it is for TensorRT", path, *reason));
-      return;
-    }
-    std::error_code ignored;
-    for (const std::string& file : check.options.output.out) fs::remove(file, ignored);
-    fail_run("{}: the quantized model does not load ({}) and was removed; please report it", path, *reason);
-  }
+  if (refusal([&] { return OrtSession::from_file(*runtimes.ort, files.front(), config); })) return;
   count_kernels(*runtimes.ort, files.front(), context);
   if (!check.device.is_cpu() || check.options.profile == "tensorrt") return;
   const LatencyMeter meter(check.original, {inputs.begin(), inputs.end()}, check.options.compute.threads, check.device);

@@ -15,11 +15,14 @@ struct RuntimeCheck {
   at::Device device;
 };
 
-// Opens every written .onnx file in ONNX Runtime as it optimizes by default. When it refuses one although it takes the
-// original, all written files are removed (exit 1); with --profile tensorrt that is a warning. Fills
-// result.integer_kernels, what is computed in integers, and metrics.speedup, the original's time over the file's on
-// `inputs`, with a warning where that is below 1. Without ONNX Runtime, and without an .onnx file, nothing is done.
-void check_in_runtime(const RuntimeCheck& check, std::span<const at::Tensor> inputs, RunContext& context);
+// Throws (exit 1) when ONNX Runtime, as it optimizes by default, takes the original but not `quantized`, which is not
+// written yet; with --profile tensorrt that is a warning. Without ONNX Runtime nothing is done.
+void require_runtime_takes(const RuntimeCheck& check, const OnnxModel& quantized, RunContext& context);
+
+// Opens the first written .onnx file in ONNX Runtime. Fills result.integer_kernels, what is computed in integers, and
+// metrics.speedup, the original's time over the file's on `inputs`, with a warning where that is below 1. Without ONNX
+// Runtime, without an .onnx file, and where it does not load, nothing is done.
+void measure_in_runtime(const RuntimeCheck& check, std::span<const at::Tensor> inputs, RunContext& context);
 
 // result.integer_kernels as the placement lets expect them.
 Json planned_kernels(const Graph& graph, const QuantPlacement& placement);
