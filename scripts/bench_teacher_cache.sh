@@ -34,7 +34,7 @@ distill() {
   shift
   for count in 1 "$((epochs + 1))"; do
     say "$name, $count epochs"
-    "$release/pare" distill "$work/student.onnx" --init keep --data "$fashion_data" --batch 128 --augment flip,shift:2 --lr 1e-3 --device cpu \
+    "$release/pare" distill "$work/student.onnx" --init keep --data "$fashion_data" --epochs "$count" --batch 128 --augment flip,shift:2 --lr 1e-3 --device cpu \
       --threads "$threads" --precision fp32 --seed 1 -o "$work/trained.onnx" --report "$work/$name.$count.json" --force --quiet "${@//COUNT/$count}" >&2
   done
 }
