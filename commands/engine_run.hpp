@@ -43,7 +43,7 @@ DatasetPtr open_validation(const SampleUse& use);
 // (exit 3) when they do not fit, with both sides named.
 Binding bind_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options);
 
-// The graph as it runs without gradients: batch normalizations are folded.
+// The graph as it runs without gradients: constants, batch normalizations and scalings are folded, activations fused.
 Graph inference_graph(const Graph& graph);
 
 // A model that only runs.

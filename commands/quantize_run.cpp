@@ -290,12 +290,12 @@ class StaticRun {
     all.limit = 0;
     const DatasetPtr test = find_samples(sample_use(all), all.data, "test");
     const Dataset& samples = test != nullptr ? *test : calibration;
-    Json& metrics = context_.report.metrics;
     if (!samples.labelled())
       return report_closeness(compare_samples(written, loaded_.graph, samples, options_.data, options_.batch, device_));
     const Evaluation before = evaluate(loaded_.graph, samples);
     const Evaluation after = evaluate(written, samples);
     report_closeness(power_sums(after.outputs, before.outputs));
+    Json& metrics = context_.report.metrics;
     metrics["accuracy"] = after.metrics.accuracy;
     metrics["accuracy_before"] = before.metrics.accuracy;
     metrics["accuracy_drop"] = before.metrics.accuracy - after.metrics.accuracy;

@@ -32,7 +32,7 @@ Json json_of(const std::string& source, const IntegerKernels& kernels) {
 // any name beside the output may be the user's.
 void count_kernels(const OrtLibrary& library, const std::string& path, RunContext& context) {
   std::error_code ignored;
-  std::string folder = (fs::temp_directory_path(ignored) / "pare-optimized-XXXXXX").string();
+  std::string folder = (fs::temp_directory_path(ignored) / "pare-optimized-XXXXXX").string();  // mkdtemp's template
   if (::mkdtemp(folder.data()) == nullptr) return;
   const std::string optimized = folder + "/model.onnx";
   OrtConfig config{1, true};
@@ -47,12 +47,21 @@ void count_kernels(const OrtLibrary& library, const std::string& path, RunContex
   fs::remove_all(folder, ignored);
 }
 
+std::vector<std::string> onnx_files(const ModelOutputOptions& output) {
+  std::vector<std::string> files;
+  for (const std::string& path : output.out)
+    if (path.ends_with(".onnx")) files.push_back(path);
+  return files;
+}
+
 }  // namespace
 
 void require_runtime_takes(const RuntimeCheck& check, const OnnxModel& quantized, RunContext& context) {
   constexpr size_t largest_message = (size_t{1} << 31) - 1;  // of protobuf; larger models load from their files only
+  if (check.original.model.format != "onnx" || quantized.bytes.size() > largest_message) return;
+  if (onnx_files(check.options.output).empty()) return;
   const Runtimes runtimes = find_runtimes("auto");
-  if (!runtimes.ort || check.original.model.format != "onnx" || quantized.bytes.size() > largest_message) return;
+  if (!runtimes.ort) return;
   const OrtConfig config{static_cast<int>(check.options.compute.threads), true};
   const auto reason = refusal([&] { return OrtSession(*runtimes.ort, quantized.bytes.text(), config); });
   const auto original = [&] { return OrtSession::from_file(*runtimes.ort, check.original.model.path, config); };
@@ -63,11 +72,10 @@ void require_runtime_takes(const RuntimeCheck& check, const OnnxModel& quantized
 }
 
 void measure_in_runtime(const RuntimeCheck& check, std::span<const at::Tensor> inputs, RunContext& context) {
-  std::vector<std::string> files;
-  for (const std::string& path : check.options.output.out)
-    if (path.ends_with(".onnx")) files.push_back(path);
+  const std::vector<std::string> files = onnx_files(check.options.output);
+  if (files.empty()) return;
   const Runtimes runtimes = find_runtimes("auto");
-  if (!runtimes.ort || files.empty()) return;
+  if (!runtimes.ort) return;
   const OrtConfig config{static_cast<int>(check.options.compute.threads), true};
   if (refusal([&] { return OrtSession::from_file(*runtimes.ort, files.front(), config); })) return;
   count_kernels(*runtimes.ort, files.front(), context);

@@ -16,7 +16,8 @@ struct RuntimeCheck {
 };
 
 // Throws (exit 1) when ONNX Runtime, as it optimizes by default, takes the original but not `quantized`, which is not
-// written yet; with --profile tensorrt that is a warning. Without ONNX Runtime nothing is done.
+// written yet; with --profile tensorrt that is a warning. Without ONNX Runtime, and where no .onnx file is wanted,
+// nothing is done.
 void require_runtime_takes(const RuntimeCheck& check, const OnnxModel& quantized, RunContext& context);
 
 // Opens the first written .onnx file in ONNX Runtime. Fills result.integer_kernels, what is computed in integers, and

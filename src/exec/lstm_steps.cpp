@@ -1,6 +1,5 @@
 #include "src/exec/lstm_steps.hpp"
 
-#include <array>
 #include <cmath>
 
 #include "kernels/device.hpp"
@@ -17,7 +16,7 @@ struct Gates {
   float sums[gates];
 };
 
-// Adds the products of a unit's four rows, `stride` floats apart, with the hidden state.
+// The products of a unit's four rows, `stride` floats apart, with the hidden state.
 PARE_SIMD Gates multiply(const float* rows, int64_t stride, const float* hidden, int64_t size) {
   float sums[gates][lanes] = {};
   int64_t i = 0;

@@ -96,10 +96,21 @@ struct Sequence {
   State last;
 };
 
-// Whether run_lstm_steps does what the layer asks for.
-bool runs_as_steps(const Layer& layer, const at::Tensor& x, const Weights& weights, const at::Tensor& lengths) {
-  return layer.has_cell && !layer.integer && !weights.peephole.defined() && !lengths.defined() && x.size(0) > 0 &&
-         x.scalar_type() == at::kFloat && x.device().is_cpu() && !c10::GradMode::is_enabled();
+bool is_plain(const at::Tensor& tensor, at::IntArrayRef sizes) {
+  return tensor.scalar_type() == at::kFloat && tensor.device().is_cpu() && tensor.sizes() == sizes;
+}
+
+// Whether run_lstm_steps, which takes sizes and types as given, does what the layer asks for. What does not fit is left
+// to ATen's operators, which refuse it or broadcast.
+bool runs_as_steps(const Layer& layer, const at::Tensor& projected, const State& state, const Weights& weights,
+                   const at::Tensor& lengths) {
+  if (!layer.has_cell || layer.integer || weights.peephole.defined() || lengths.defined() ||
+      c10::GradMode::is_enabled())
+    return false;
+  const int64_t batch = projected.size(1), size = weights.recurrent.size(1);
+  return projected.size(0) > 0 && is_plain(projected, {projected.size(0), batch, 4 * size}) &&
+         is_plain(weights.recurrent, {4 * size, size}) && is_plain(state.hidden, {batch, size}) &&
+         is_plain(state.cell, {batch, size}) && (!weights.bias.defined() || is_plain(weights.bias, {8 * size}));
 }
 
 Sequence run_steps(const at::Tensor& projected, const State& start, const Weights& weights, bool reverse) {
@@ -119,7 +130,7 @@ Sequence run_direction(const Layer& layer, const at::Tensor& x, State state, con
                        const at::Tensor& lengths, bool reverse) {
   at::Tensor projected = at::matmul(seen_by(weights, x), weights.input.t());
   if (weights.bias.defined()) projected = projected.add(half_of(weights.bias, 0));
-  if (runs_as_steps(layer, x, weights, lengths)) return run_steps(projected, state, weights, reverse);
+  if (runs_as_steps(layer, projected, state, weights, lengths)) return run_steps(projected, state, weights, reverse);
   const int64_t time = x.size(0);
   std::vector<at::Tensor> outputs(static_cast<size_t>(time));
   for (int64_t i = 0; i < time; ++i) {

@@ -48,13 +48,31 @@ bool is_plain(const at::Tensor& x, const at::Tensor& weight) {
          !c10::GradMode::is_enabled() && !at::autocast::is_autocast_enabled(at::kCPU);
 }
 
+// The packed operators check no sizes: what does not fit goes to ATen's own, which refuse it or broadcast.
+bool fits_rows(const at::Tensor& bias, const at::Tensor& weight) {
+  return !bias.defined() || (bias.scalar_type() == at::kFloat && bias.dim() == 1 && bias.size(0) == weight.size(0));
+}
+
+bool fits(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias, const ConvolutionSizes& sizes) {
+  if (x.dim() != 4 || weight.dim() != 4 || weight.numel() == 0 || x.size(1) != weight.size(1) * sizes.group ||
+      weight.size(0) % sizes.group != 0 || !fits_rows(bias, weight))
+    return false;
+  for (size_t i = 0; i < 2; ++i) {
+    const auto axis = static_cast<int64_t>(i) + 2;
+    const int64_t window = sizes.dilations[i] * (weight.size(axis) - 1) + 1;
+    if (sizes.pads[i] < 0 || x.size(axis) + 2 * sizes.pads[i] < window) return false;
+  }
+  return true;
+}
+
 MaybeTensor maybe(const at::Tensor& tensor) { return tensor.defined() ? MaybeTensor(tensor) : std::nullopt; }
 
 }  // namespace
 
 std::optional<at::Tensor> PackedWeight::convolve(const at::Tensor& x, const at::Tensor& weight, const at::Tensor& bias,
                                                  const ConvolutionSizes& sizes) {
-  if (!is_plain(x, weight) || x.dim() != 4 || !pack_convolution() || !convolve_packed()) return std::nullopt;
+  if (!is_plain(x, weight) || !fits(x, weight, bias, sizes) || !pack_convolution() || !convolve_packed())
+    return std::nullopt;
   std::call_once(packing_, [&] {
     packed_ = pack_convolution()->call(weight, sizes.pads, sizes.strides, sizes.dilations, sizes.group, x.sizes());
   });
@@ -67,7 +85,9 @@ std::optional<at::Tensor> PackedWeight::multiply(const at::Tensor& x, const at::
                                                  const at::Tensor& bias) {
   // One row leaves nothing to gain; with many, packing is a small part of the work.
   constexpr int64_t least_rows = 2, most_rows = 256;
-  if (!is_plain(x, weight) || x.dim() < 2 || !pack_matrix() || !multiply_packed()) return std::nullopt;
+  if (!is_plain(x, weight) || x.dim() < 2 || weight.numel() == 0 || x.size(-1) != weight.size(1) ||
+      !fits_rows(bias, weight) || !pack_matrix() || !multiply_packed())
+    return std::nullopt;
   const int64_t height = x.numel() / x.size(-1);
   if (height < least_rows || height > most_rows) return std::nullopt;
   std::call_once(packing_, [&] {

@@ -18,7 +18,7 @@ struct ConvolutionSizes {
 
 // The weight of one node. Packed when it is first used, after that every call must bring the same tensor. Both
 // functions return nothing where packing does not apply or does not pay: with gradients or autocast on, away from the
-// CPU, in other types than float32.
+// CPU, in other types than float32, and where sizes do not fit.
 class PackedWeight {
  public:
   // x [N, C, H, W], weight [O, C / group, h, w], bias [O] or undefined.

@@ -45,6 +45,7 @@ void PowerSums::add(const std::vector<at::Tensor>& outputs, const std::vector<at
 
 double PowerSums::cosine() const {
   if (error == 0) return 1;
+  if (std::isnan(error)) return error;
   const double lengths = std::sqrt(own) * std::sqrt(reference);
   return lengths > 0 ? std::clamp(product / lengths, -1.0, 1.0) : 0;
 }

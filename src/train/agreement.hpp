@@ -22,7 +22,7 @@ struct PowerSums {
   // All float outputs of a model.
   void add(const std::vector<at::Tensor>& outputs, const std::vector<at::Tensor>& wanted);
 
-  // 1 when both are equal, 0 when one of them is zero.
+  // 1 when both are equal, 0 when one of them is zero, NaN where a NaN is.
   double cosine() const;
   // Within +-highest_snr_db.
   double snr_db() const;

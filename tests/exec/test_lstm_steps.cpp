@@ -1,5 +1,7 @@
+#include <ATen/autocast_mode.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/randn.h>
+#include <c10/util/Exception.h>
 #include <doctest/doctest.h>
 
 #include "src/core/threads.hpp"
@@ -61,4 +63,37 @@ TEST_CASE("lstm_steps: the same bytes for any number of threads") {
   const auto three = run(in, "forward", 0, false);
   set_threads(before);
   for (size_t i = 0; i < 3; ++i) CHECK(one[i].equal(three[i]));
+}
+
+TEST_CASE("lstm_steps: states and weights of other sizes are refused") {
+  const int64_t hidden = 16;
+  const std::vector<at::Tensor> good = {at::randn({3, 2, 4}),
+                                        at::randn({1, 4 * hidden, 4}),
+                                        at::randn({1, 4 * hidden, hidden}),
+                                        at::randn({1, 8 * hidden}),
+                                        {},
+                                        at::randn({1, 2, hidden}),
+                                        at::randn({1, 2, hidden})};
+  CHECK_NOTHROW(run(good, "forward", 0, false));
+  for (const auto& [input, shape] : {std::pair<size_t, std::vector<int64_t>>{2, {1, 4 * hidden, 8}},
+                                     {2, {1, 4 * 8, hidden}},
+                                     {3, {1, 8 * 8}},
+                                     {5, {1, 2, 8}},
+                                     {6, {1, 3, hidden}}}) {
+    std::vector<at::Tensor> in = good;
+    in[input] = at::randn(shape);
+    INFO("input ", input);
+    CHECK_THROWS_AS(run(in, "forward", 0, false), c10::Error);
+  }
+}
+
+TEST_CASE("lstm_steps: in autocast's type the layer runs as with gradients") {
+  const std::vector<at::Tensor> in = {at::randn({4, 2, 9}), at::randn({1, 4 * 16, 9}), at::randn({1, 4 * 16, 16})};
+  at::autocast::set_autocast_enabled(at::kCPU, true);
+  at::autocast::set_autocast_dtype(at::kCPU, at::kBFloat16);
+  const auto outputs = run(in, "forward", 0, false);
+  const auto expected = run(in, "forward", 0, true);
+  at::autocast::clear_cache();
+  at::autocast::set_autocast_enabled(at::kCPU, false);
+  CHECK(at::allclose(outputs[0], expected[0]));
 }

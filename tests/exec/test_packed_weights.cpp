@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <doctest/doctest.h>
 
+#include "src/core/error.hpp"
 #include "src/exec/executor.hpp"
 #include "tests/support/graph_builder.hpp"
 
@@ -76,4 +77,38 @@ TEST_CASE("packed_weights: a Gemm that scales is not packed, and equal") {
   const Graph graph =
       b.finish(b.node("Gemm", {x, b.weight("w", {6, 4}), b.weight("bias", {4})}, {{"alpha", 0.5F}, {"beta", 2.0F}}));
   check_runs(graph, {{3, 6}});
+}
+
+TEST_CASE("packed_weights: a bias of one number is for all columns") {
+  test::GraphBuilder b;
+  const ValueId x = b.input("x", {-1, 6});
+  check_runs(b.finish(b.node("Gemm", {x, b.weight("w", {6, 4}), b.filled("bias", {1}, 0.5F)})), {{3, 6}});
+}
+
+TEST_CASE("packed_weights: sizes that do not fit are refused as without packing, with the node's name") {
+  const auto refused = [](const Graph& graph, const std::vector<int64_t>& shape, const std::string& node) {
+    const Executor executor(graph, Constants::given, Weights::fixed);
+    const Parameters parameters(graph, at::kCPU, Training::off);
+    const c10::AutoGradMode no_grad(false);
+    const at::Tensor x = normal(shape);
+    try {
+      executor.run(parameters, {&x, 1}, false);
+      FAIL("expected an error");
+    } catch (const Error& error) {
+      CHECK(error.code() == ExitCode::bad_input);
+      CHECK(std::string(error.what()).find(node) != std::string::npos);
+    }
+  };
+  test::GraphBuilder conv;
+  const ValueId image = conv.input("x", {-1, -1, 8, 8});
+  refused(conv.finish(conv.node("Conv", {image, conv.weight("w", {4, 3, 3, 3})})), {2, 5, 8, 8}, "Conv_0");
+  test::GraphBuilder wide;
+  const ValueId small = wide.input("x", {-1, 3, -1, -1});
+  refused(wide.finish(wide.node("Conv", {small, wide.weight("w", {4, 3, 9, 9})})), {2, 3, 8, 8}, "Conv_0");
+  test::GraphBuilder product;
+  const ValueId rows = product.input("x", {-1, -1});
+  refused(product.finish(product.node("MatMul", {rows, product.weight("w", {7, 5})})), {4, 6}, "MatMul_0");
+  test::GraphBuilder gemm;
+  const ValueId matrix = gemm.input("x", {-1, -1});
+  refused(gemm.finish(gemm.node("Gemm", {matrix, gemm.weight("w", {7, 5})})), {4, 6}, "Gemm_0");
 }

@@ -36,6 +36,9 @@ TEST_CASE("agreement: values that are not finite are counted, and nothing is nea
   CHECK(count_nonfinite(at::tensor({int64_t{1}, int64_t{2}})) == 0);
   CHECK(std::isnan(agreement_of(broken, at::tensor({1.0f, 2.0f, 3.0f})).cosine));
   CHECK_THROWS_AS(agreement_of(broken, at::tensor({1.0f})), Error);
+  const PowerSums sums = power_sums({broken}, {at::tensor({1.0f, 2.0f, 3.0f})});
+  CHECK(std::isnan(sums.cosine()));
+  CHECK(std::isnan(sums.snr_db()));
 }
 
 TEST_CASE("agreement: sums over blocks and over batches are those of the whole") {

@@ -29,6 +29,8 @@ class Matcher {
     if (!multiply(node, product, 0) || product.factors.size() != 2) return {nullptr, no_value};
     for (const size_t first : {0U, 1U}) {
       const ValueId x = product.factors[first];
+      // A constant of shape [1] makes a row of a number.
+      if (const auto& shape = graph_.value(x).shape; shape && shape->empty()) continue;
       if (const char* op = activation(x, product.factors[1 - first], product.scale)) return {op, x};
     }
     return {nullptr, no_value};
