@@ -17,22 +17,27 @@ build release pare
 export PARE_TORCH_DIR=$torch_dir
 packages=$("$test_python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 original=$packages/rapidocr_onnxruntime/models/ch_ppocr_mobile_v2.0_cls_infer.onnx
-work=$root/build/prune_channels
-mkdir -p -- "$work"
-[[ -f $work/train.npz ]] || "$test_python" "$root/scripts/real_samples.py" "$original" 1000 1 "$work/train.npz"
-[[ -f $work/fresh.npz ]] || "$test_python" "$root/scripts/real_samples.py" "$original" 300 2 "$work/fresh.npz"
 recipe=(--structure channel --importance taylor --epochs "$epochs" --batch 16 --lr 1e-3 --threads 1 --device cpu --seed 1)
-key=$({ sha256sum <"$original"; printf '%s ' "${recipe[@]}"; } | sha256sum | cut -c 1-12)
-out=$work/$key
+key=$({ sha256sum <"$original"; cat "$root/scripts/real_samples.py"; printf '%s ' "${recipe[@]}"; } | sha256sum | cut -c 1-12)
+out=$root/build/prune_channels/$key
 mkdir -p -- "$out"
+
+# samples NAME COUNT SEED: images into $out/NAME.npz, whole or not at all.
+samples() {
+  [[ ! -f $out/$1.npz ]] || return 0
+  "$test_python" "$root/scripts/real_samples.py" "$original" "$2" "$3" "$out/$1.part.npz"
+  mv -- "$out/$1.part.npz" "$out/$1.npz"
+}
+samples train 1000 1
+samples fresh 300 2
 
 # One run: MACS.
 run() {
   local run=$out/$1
   [[ ! -f $run.json ]] || return 0
   say "$1 of the MACs"
-  "$release/pare" prune "$original" --keep-macs "$1" --data "$work/train.npz" "${recipe[@]}" -o "$run.onnx" --report "$run.pruned.json" --force --quiet >&2
-  "$release/pare" evaluate "$run.onnx" --against "$original" --data "$work/fresh.npz" --threads 1 --report "$run.part.json" --quiet >&2
+  "$release/pare" prune "$original" --keep-macs "$1" --data "$out/train.npz" "${recipe[@]}" -o "$run.onnx" --report "$run.pruned.json" --force --quiet >&2
+  "$release/pare" evaluate "$run.onnx" --against "$original" --data "$out/fresh.npz" --threads 1 --report "$run.part.json" --quiet >&2
   mv -- "$run.part.json" "$run.json"
 }
 
