@@ -169,12 +169,15 @@ Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const Da
 }
 
 PowerSums compare_samples(const Graph& graph, const Graph& reference, const Dataset& dataset,
-                          const DataOptions& options, int64_t batch, at::Device device) {
+                          const DataOptions& options, int64_t batch, at::Device device, int64_t most) {
   const InferenceModel own(graph, device), wanted(reference, device);
-  Loader loader(dataset, loader_config(bind_samples(reference, dataset, options), dataset, options, batch));
+  Loader loader(dataset,
+                loader_config(bind_samples(reference, dataset, options), dataset, options, std::min(batch, most)));
   PowerSums sums;
   loader.start(0);
-  while (const Batch* next = loader.next()) {
+  for (int64_t seen = 0; seen < most; seen += batch) {
+    const Batch* const next = loader.next();
+    if (next == nullptr) break;
     const std::vector<at::Tensor> inputs = inputs_of(*next, device);
     sums.add(rows_of(own.run(inputs), *next), rows_of(wanted.run(inputs), *next));
   }

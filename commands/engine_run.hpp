@@ -1,6 +1,8 @@
 // What the commands that run models share: device, models with their graphs, data that fits them, evaluation.
 #pragma once
 
+#include <limits>
+
 #include "commands/options_compute.hpp"
 #include "commands/options_data.hpp"
 #include "commands/run_context.hpp"
@@ -75,9 +77,10 @@ Evaluation evaluate_samples(const Executor& executor, const Parameters& paramete
 Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options, int64_t batch,
                             at::Device device);
 
-// The float outputs of `graph` against those of `reference` for all samples, batch by batch: the memory does not grow
-// with their number. Both have the same inputs and outputs.
+// The float outputs of `graph` against those of `reference` for all samples, or the first `most`, batch by batch: the
+// memory does not grow with their number. Both have the same inputs and outputs.
 PowerSums compare_samples(const Graph& graph, const Graph& reference, const Dataset& dataset,
-                          const DataOptions& options, int64_t batch, at::Device device);
+                          const DataOptions& options, int64_t batch, at::Device device,
+                          int64_t most = std::numeric_limits<int64_t>::max());
 
 }  // namespace pare

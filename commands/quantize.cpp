@@ -15,6 +15,10 @@ namespace pare {
 
 namespace {
 
+bool needs_samples(const QuantizeOptions& options) {
+  return options.activations != "none" && options.activations != "dynamic";
+}
+
 // The options that depend on others.
 void resolve(QuantizeOptions& options) {
   if (options.activations.empty())
@@ -22,11 +26,9 @@ void resolve(QuantizeOptions& options) {
                               ? "none"
                           : options.profile == "tensorrt" ? "int8"
                                                           : "uint8";
+  if (options.rounding.empty()) options.rounding = needs_samples(options) ? "gptq" : "nearest";
+  options.equalize = options.equalize || (needs_samples(options) && !options.no_equalize);
   if (options.granularity.empty()) options.granularity = options.activations == "none" ? "block:32" : "channel";
-}
-
-bool needs_samples(const QuantizeOptions& options) {
-  return options.activations != "none" && options.activations != "dynamic";
 }
 
 std::string check_opset(const std::string& text) {
@@ -68,12 +70,13 @@ void check(const QuantizeOptions& options) {
     if (options.data.data.empty())
       fail_usage("--rounding {}: needs samples of the layers' inputs; give --data", options.rounding);
   }
-  if (options.rounding != "adaround" &&
-      (options.rounding_steps != QuantizeOptions().rounding_steps || options.tune_steps >= 0))
-    fail_usage("{}: is for --rounding adaround (got {})", options.tune_steps >= 0 ? "--tune-steps" : "--rounding-steps",
-               options.rounding);
+  if (options.rounding != "adaround" && options.rounding_steps != QuantizeOptions().rounding_steps)
+    fail_usage("--rounding-steps: is for --rounding adaround (got {})", options.rounding);
+  if (options.rounding == "nearest" && options.tune_steps > 0)
+    fail_usage("--tune-steps: is for --rounding gptq or adaround (got nearest)");
   if (options.tune_steps > 0 && !needs_samples(options))
     fail_usage("--tune-steps: tunes the ranges of activations; give --activations, or leave it out");
+  if (options.no_equalize && options.equalize) fail_usage("--no-equalize: contradicts --equalize");
   if (options.bias_correct && tuning_steps(options) > 0)
     fail_usage("--bias-correct: --tune-steps trains the biases already; leave one of them out, or give --tune-steps 0");
   if (!needs_samples(options)) {
@@ -128,13 +131,17 @@ void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
   add_text(app, "--calibration", "minmax|percentile:P|entropy|mse", options.calibration,
            "how the range of activations is found; weights alone: minmax or mse");
   add_choice(app, "--rounding", {"nearest", "gptq", "adaround"}, options.rounding,
-             "gptq, adaround: by what the layers' outputs on --data lose; adaround is learned, layer after layer");
+             "gptq, adaround: by what the layers' outputs on --data lose; adaround is learned, layer after layer [gptq "
+             "with activations, else nearest]");
   add_integer(app, "--rounding-steps", {1, 1 << 24}, options.rounding_steps, "adaround: a layer");
   add_integer(
       app, "--tune-steps", {-1, 1 << 24}, options.tune_steps,
-      "adaround: then steps that tune the activations' ranges and the biases by the outputs [500 below 8 bits]");
+      "gptq, adaround: then steps that tune the activations' ranges, codes and biases by the outputs; -1: 500 for "
+      "adaround below 8 bits, else none");
   add_flag(app, "--equalize", options.equalize,
-           "scales of channels move between layers, so that the channels of what is rounded differ less in range");
+           "scales of channels move between layers, so that the channels of what is rounded differ less in range "
+           "[with activations]");
+  add_flag(app, "--no-equalize", options.no_equalize, "all channels keep their scales");
   add_real(app, "--smooth", {-1, 1}, options.smooth,
            "0 to 1 (try 0.5): that share of the channels' ranges moves from what a MatMul or Gemm reads into its "
            "weight; -1: none");
@@ -168,9 +175,10 @@ std::vector<std::string> measurable_of(const QuantizeOptions& options) {
 
 int64_t tuning_steps(const QuantizeOptions& options) {
   constexpr int64_t few_bits_steps = 500;
-  if (options.rounding != "adaround") return 0;
+  if (options.rounding == "nearest") return 0;
   if (options.tune_steps >= 0) return options.tune_steps;
-  return needs_samples(options) && options.activations.back() < '8' ? few_bits_steps : 0;
+  const bool few_bits = needs_samples(options) && options.activations.back() < '8';
+  return options.rounding == "adaround" && few_bits ? few_bits_steps : 0;
 }
 
 CommandLine add_quantize(CLI::App& app) {

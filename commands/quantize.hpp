@@ -23,14 +23,14 @@ struct QuantizeOptions {
   std::string
       activations;         // uint8 | int8 | int4 | int3 | int2 | dynamic | none; empty: by profile with data, else none
   int64_t outer_bits = 0;  // of the first and last layer, with activations; 0: as the others
-  std::string granularity;           // tensor | channel | block:N; empty: channel with activations, else block:32
-  std::string calibration = "mse";   // minmax | percentile:P | entropy | mse
-  bool symmetric = false;            // activations
-  std::string rounding = "nearest";  // nearest | gptq | adaround
-  int64_t rounding_steps = 1000;     // of adaround, a layer
-  int64_t tune_steps = -1;           // of adaround with activations, behind it; below 0: where those have few bits
-  bool equalize = false;
-  double smooth = -1;  // share of the range that moves into the weights; below 0: none
+  std::string granularity;          // tensor | channel | block:N; empty: channel with activations, else block:32
+  std::string calibration = "mse";  // minmax | percentile:P | entropy | mse
+  bool symmetric = false;           // activations
+  std::string rounding;             // nearest | gptq | adaround; empty: gptq with activations and samples, else nearest
+  int64_t rounding_steps = 1000;    // of adaround, a layer
+  int64_t tune_steps = -1;          // with activations; below 0: 500 of adaround where those have few bits
+  bool equalize = false, no_equalize = false;  // neither: with activations and samples
+  double smooth = -1;                          // share of the range that moves into the weights; below 0: none
   bool bias_correct = false;
   int64_t opset = 0;                 // 21: weights of at most 4 bits are stored as INT4
   std::string profile = "ort";       // ort | tensorrt
@@ -54,8 +54,8 @@ using MeasureChoices =
 using MakeRounding = std::function<WeightRounding(const Graph& graph, const WeightOnlyConfig& config)>;
 
 CommandLine add_quantize(CLI::App& app);
-// Steps that tune ranges and biases behind --rounding adaround: --tune-steps, by default only where activations have
-// few codes.
+// Steps that tune what gptq or adaround has rounded: --tune-steps, by default only behind adaround where activations
+// have few codes.
 int64_t tuning_steps(const QuantizeOptions& options);
 // Weights alone, or activations that are quantized at run time: without data and without LibTorch.
 ExitCode run_quantize_weights(const QuantizeOptions& options, RunContext& context);

@@ -11,13 +11,16 @@
 namespace pare {
 namespace {
 
+// That tell the ranges of channels against each other.
+constexpr int64_t range_samples = 64;
+
 std::map<ValueId, std::vector<float>> absmax_of(const Graph& graph, const std::map<ValueId, int64_t>& axes,
                                                 const SampleRuns& runs) {
   const c10::AutoGradMode no_gradients(false);
   const Executor executor(graph);
   const Parameters parameters(graph, runs.device, Training::off);
   ValueAbsmax meter(axes);
-  runs.for_each(graph, [&](std::span<const at::Tensor> inputs) {
+  runs.for_each(graph, 1, range_samples, [&](std::span<const at::Tensor> inputs) {
     executor.run(parameters, inputs, false, &meter.observation());
   });
   return meter.absmax();
@@ -50,11 +53,12 @@ Smoothed smooth_products(Graph& graph, const SampleRuns& runs) {
 }  // namespace
 
 void SampleRuns::for_each(const Graph& graph, int64_t size, int64_t most,
-                          const std::function<void(std::span<const at::Tensor>)>& see) const {
+                          const std::function<void(std::span<const at::Tensor>)>& see,
+                          const std::function<bool()>& enough) const {
   const Binding binding = with_context(options.model, [&] { return bind_samples(graph, samples, options.data); });
   Loader loader(samples, loader_config(binding, samples, options.data, size));
   loader.start(0);
-  for (int64_t i = 0; i < most; ++i) {
+  for (int64_t i = 0; i < most && !(enough && enough()); ++i) {
     const Batch* const batch = loader.next();
     if (batch == nullptr) break;
     see(inputs_of(*batch, device));

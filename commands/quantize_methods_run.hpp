@@ -17,9 +17,11 @@ struct SampleRuns {
   const Dataset& samples;
   at::Device device;
 
-  // Calls `see` with the inputs of each batch, in the order of Graph::inputs; at most `most` batches of `size` samples.
+  // Calls `see` with the inputs of each batch, in the order of Graph::inputs; at most `most` batches of `size` samples,
+  // until `enough` where it is given.
   void for_each(const Graph& graph, int64_t size, int64_t most,
-                const std::function<void(std::span<const at::Tensor> inputs)>& see) const;
+                const std::function<void(std::span<const at::Tensor> inputs)>& see,
+                const std::function<bool()>& enough = {}) const;
   // All of them, --batch at once.
   void for_each(const Graph& graph, const std::function<void(std::span<const at::Tensor> inputs)>& see) const;
 };

@@ -1,9 +1,9 @@
 #include "commands/engine_run.hpp"
 #include "commands/model_summary.hpp"
 #include "commands/quantize.hpp"
-#include "commands/quantize_adaround_run.hpp"
 #include "commands/quantize_methods_run.hpp"
 #include "commands/quantize_output.hpp"
+#include "commands/quantize_rounding_run.hpp"
 #include "commands/quantize_runtime_run.hpp"
 #include "compress/calibrate.hpp"
 #include "compress/float_search.hpp"
@@ -24,6 +24,10 @@ constexpr int64_t noise_samples = 32;
 constexpr double tolerated_noise = 0.004;
 // What one value may add before a layer loses its integer kernel for it.
 constexpr double costly_noise = 10 * tolerated_noise;
+// Share of the layers that may lose theirs for less, where the values left add more noise than is tolerated.
+constexpr double spare_layers = 0.05;
+// Of those of the calibration, that the written file is compared on where there are no test samples.
+constexpr int64_t compared_samples = 128;
 // Of --max-drop.
 constexpr int evaluations = 8;
 
@@ -41,6 +45,8 @@ class StaticRun {
   ExitCode run() {
     context_.report.settings["granularity"] = options_.granularity;
     context_.report.settings["activations"] = options_.activations;
+    context_.report.settings["rounding"] = options_.rounding;
+    context_.report.settings["equalize"] = options_.equalize;
     context_.report.model = model_json(loaded_.model, loaded_.graph);
     Graph prepared = with_context(options_.model, [&] { return prepare_for_quantization(loaded_.graph); });
     place_all(prepared);
@@ -50,14 +56,18 @@ class StaticRun {
     kept_floats_ = balance_channels(prepared, runs, methods_);
     const QuantPlacement whole = place_all(prepared);
     choices_ = calibrate(prepared, whole, *samples);
+    if (options_.rounding == "gptq") learned_ = round(prepared, whole, runs);
     shares_ = noise_shares(prepared, whole, *samples);
-    const IslandConfig config{tolerated_noise, costly_noise, std::max<size_t>(2, whole.places.size() / 4)};
+    const IslandConfig config{tolerated_noise, costly_noise, spare_layers,
+                              std::max<size_t>(2, whole.places.size() / 4)};
     const std::set<ValueId> islands = float_islands(whole, shares_, config, [&](const std::set<ValueId>& floats) {
       return integer_products(prepared, placed(prepared, floats));
     });
     order_ = float_order(shares_, islands);
     size_t floats = islands.size();
-    if (options_.rounding != "nearest") learn(prepared, placed(prepared, islands), whole, *samples);
+    if (options_.rounding == "adaround") learned_ = learn(prepared, placed(prepared, islands), whole, runs);
+    if (const int64_t steps = tuning_steps(options_); steps > 0)
+      tune(prepared, placed(prepared, islands), whole, runs, steps);
     bool met = true;
     if (options_.max_drop >= 0) {
       const FloatSearch found = search(prepared, whole, floats, *samples);
@@ -135,11 +145,32 @@ class StaticRun {
     return result;
   }
 
-  void learn(const Graph& prepared, const QuantPlacement& placement, const QuantPlacement& whole,
-             const Dataset& samples) {
-    learned_ = with_context(options_.model, [&] {
-      return learn_rounding({prepared, placement, codes_of(placement, whole), static_config()}, options_, samples,
-                            device_, context_);
+  // By the finest codes that the activations may have: the weights' scales are right for all of them.
+  LearnedRounding round(const Graph& prepared, const QuantPlacement& whole, const SampleRuns& runs) const {
+    std::map<ValueId, ActivationCodes> codes;
+    for (const auto& [value, choice] : choices_)
+      codes[value] = std::min_element(choice.begin(), choice.end(), [](const CodesChoice& a, const CodesChoice& b) {
+                       return a.codes.scale < b.codes.scale;
+                     })->codes;
+    const StaticConfig config = static_config();
+    return with_context(options_.model, [&] { return round_by_gptq({prepared, whole, codes, config}, runs); });
+  }
+
+  LearnedRounding learn(const Graph& prepared, const QuantPlacement& placement, const QuantPlacement& whole,
+                        const SampleRuns& runs) {
+    const std::map<ValueId, ActivationCodes> codes = codes_of(placement, whole);
+    const StaticConfig config = static_config();
+    return with_context(options_.model, [&] {
+      return round_by_adaround({prepared, placement, codes, config}, runs, context_);
+    });
+  }
+
+  void tune(const Graph& prepared, const QuantPlacement& placement, const QuantPlacement& whole, const SampleRuns& runs,
+            int64_t steps) {
+    const std::map<ValueId, ActivationCodes> codes = codes_of(placement, whole);
+    const StaticConfig config = static_config();
+    with_context(options_.model, [&] {
+      tune_rounding({prepared, placement, codes, config}, runs, steps, learned_, context_);
     });
   }
 
@@ -257,7 +288,7 @@ class StaticRun {
   // What each rounded value adds to the outputs, on the first samples of the calibration.
   std::map<ValueId, NoiseShare> noise_shares(const Graph& graph, const QuantPlacement& placement,
                                              const Dataset& samples) {
-    NoiseShares meter(graph, placement, choices_, static_config(), device_,
+    NoiseShares meter(graph, placement, choices_, static_config(), learned_.weights, device_,
                       static_cast<uint64_t>(options_.compute.seed));
     SampleRuns{options_, samples, device_}.for_each(graph, 1, noise_samples,
                                                     [&](std::span<const at::Tensor> inputs) { meter.add(inputs); });
@@ -284,14 +315,15 @@ class StaticRun {
   // The written file against the input, on the test samples where there are some, else on those of the calibration.
   void report_comparison(const Graph& written, const Dataset& calibration) {
     context_.report.result["float_values"] = float_values_;
-    if (!learned_.report.is_null()) context_.report.result.update(learned_.report);
+    context_.report.result.update(learned_.report);
     context_.report.result.update(methods_);
     DataOptions all = options_.data;
     all.limit = 0;
     const DatasetPtr test = find_samples(sample_use(all), all.data, "test");
     const Dataset& samples = test != nullptr ? *test : calibration;
     if (!samples.labelled())
-      return report_closeness(compare_samples(written, loaded_.graph, samples, options_.data, options_.batch, device_));
+      return report_closeness(compare_samples(written, loaded_.graph, samples, options_.data, options_.batch, device_,
+                                              test != nullptr ? samples.size() : compared_samples));
     const Evaluation before = evaluate(loaded_.graph, samples);
     const Evaluation after = evaluate(written, samples);
     report_closeness(power_sums(after.outputs, before.outputs));

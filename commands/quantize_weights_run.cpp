@@ -126,6 +126,7 @@ ExitCode quantize_weights(const QuantizeOptions& options, RunContext& context, c
   context.report.model = model_json(model, graph);
   context.report.settings["granularity"] = options.granularity;
   context.report.settings["activations"] = options.activations;
+  context.report.settings["rounding"] = options.rounding;
   WeightOnlyConfig config = config_of(options, graph);
   bool fits = true;
   if (!options.bits_budget.empty())

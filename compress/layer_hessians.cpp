@@ -30,10 +30,11 @@ bool has_hessian(const Graph& graph, ValueId weight) {
 }
 
 LayerHessians::LayerHessians(const Graph& graph, const std::vector<ValueId>& weights, at::Device device,
-                             const RunSamples& run_samples) {
+                             const RunSamples& run_samples, HessianRows rows) {
   Observation observation;
   observation.watched.resize(graph.values.size(), false);
   std::vector<Measured> measured;
+  std::vector<int64_t> runs;           // that each Hessian took
   std::map<ValueId, size_t> products;  // by the value that they multiply
   for (const ValueId weight : weights) {
     Measured layer{*graph.value(weight).shape, weight_uses(graph, weight)};
@@ -49,13 +50,27 @@ LayerHessians::LayerHessians(const Graph& graph, const std::vector<ValueId>& wei
     hessians_.emplace_back(layout.groups, layout.view.length, device);
     for (const WeightUse& use : layer.uses) observation.watched[static_cast<size_t>(use.data)] = true;
     measured.push_back(std::move(layer));
+    runs.push_back(0);
   }
+  const auto full = [&](size_t i) {
+    const Hessian& hessian = hessians_[i];
+    return rows.per_input > 0 && runs[i] >= rows.runs && hessian.rows() >= rows.per_input * hessian.matrices().size(-1);
+  };
+  observation.enough = [&] {
+    for (size_t i = 0; i < hessians_.size(); ++i)
+      if (!full(i)) return false;
+    return true;
+  };
   observation.seen = [&](ValueId id, const at::Tensor& value) {
     const c10::AutoGradMode no_grad(false);
-    for (size_t i = 0; i < measured.size(); ++i)
-      for (const WeightUse& use : measured[i].uses)
-        if (use.data == id)
-          for_each_rows(use, measured[i].shape, value, [&](const at::Tensor& rows) { hessians_[i].add(rows); });
+    for (size_t i = 0; i < measured.size(); ++i) {
+      if (full(i)) continue;
+      for (const WeightUse& use : measured[i].uses) {
+        if (use.data != id) continue;
+        for_each_rows(use, measured[i].shape, value, [&](const at::Tensor& given) { hessians_[i].add(given); });
+        ++runs[i];
+      }
+    }
   };
   run_samples(observation);
 }

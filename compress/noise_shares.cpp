@@ -69,7 +69,7 @@ Graph with_logits(const Graph& graph) {
 
 NoiseShares::NoiseShares(const Graph& graph, const QuantPlacement& placement,
                          const std::map<ValueId, std::vector<CodesChoice>>& choices, const StaticConfig& config,
-                         at::Device device, uint64_t seed)
+                         const std::map<ValueId, EncodedWeight>& rounded, at::Device device, uint64_t seed)
     : choices_(choices), executor_(with_logits(graph)), parameters_(graph, device, Training::on), seed_(seed) {
   observation_.watched.resize(graph.values.size(), false);
   std::map<ValueId, ActivationCodes> first;
@@ -79,7 +79,7 @@ NoiseShares::NoiseShares(const Graph& graph, const QuantPlacement& placement,
     first.emplace(id, codes.front().codes);
   }
   observation_.seen = [this](ValueId id, const at::Tensor& value) { see(id, value); };
-  for (const auto& [id, weight] : encode_weights(graph, placement, first, config)) {
+  for (const auto& [id, weight] : encode_weights(graph, placement, first, config, rounded)) {
     const Tensor decoded = Tensor::of(DType::float32, weight.groups.shape, weight.decoded());
     weight_errors_[id] = to_aten(decoded).to(device).sub(parameters_.tensor(id).detach());
     sums_[id].resize(1);
@@ -183,12 +183,14 @@ std::set<ValueId> float_islands(const QuantPlacement& placement, const std::map<
   }
   std::sort(order.begin(), order.end(), std::greater<>());
   std::set<ValueId> islands;
-  size_t layers = integer_layers(islands);
+  const size_t all = integer_layers(islands), spare = static_cast<size_t>(config.spare * static_cast<double>(all));
+  size_t layers = all;
   for (const auto& [noise, value] : order) {
     if (left <= config.target || islands.size() >= config.most || noise < config.target / 100) break;
     islands.insert(value);
     const size_t remaining = integer_layers(islands);
-    if (remaining < layers && noise < config.costly) {
+    const bool worth = noise >= config.costly || (noise >= config.target / 2 && remaining + spare >= all);
+    if (remaining < layers && !worth) {
       islands.erase(value);
       continue;
     }

@@ -20,11 +20,11 @@ struct NoiseShare {
 
 class NoiseShares {
  public:
-  // `choices`: the codes that may be for each place; a weight is rounded as for the first ones. The graph, `choices`
-  // and the placement must outlive the meter.
+  // `choices`: the codes that may be for each place; a weight is `rounded`, or to nearest as for the first ones. The
+  // graph, `choices` and the placement must outlive the meter.
   NoiseShares(const Graph& graph, const QuantPlacement& placement,
-              const std::map<ValueId, std::vector<CodesChoice>>& choices, const StaticConfig& config, at::Device device,
-              uint64_t seed);
+              const std::map<ValueId, std::vector<CodesChoice>>& choices, const StaticConfig& config,
+              const std::map<ValueId, EncodedWeight>& rounded, at::Device device, uint64_t seed);
   NoiseShares(const NoiseShares&) = delete;
 
   // One batch, in the order of Graph::inputs: a run forward and one backward. With J the derivative of the outputs by a
@@ -65,6 +65,7 @@ class NoiseShares {
 struct IslandConfig {
   double target = 0;  // noise of all places that is no reason to leave any float
   double costly = 0;  // noise of one place alone at which it stays float even though a layer loses its integer kernel
+  double spare = 0;   // share of the integer layers that may be lost to places of half the target
   size_t most = 0;    // places
 };
 

@@ -14,22 +14,6 @@ double factor_of(const Graph& graph, ValueId weight) {
   return !uses.empty() && uses.front().node->op == "Gemm" ? uses.front().node->real("alpha", 1) : 1;
 }
 
-RoundedWeight by_gptq(const std::vector<float>& values, const WeightLayout& layout, const EncodedWeight& nearest,
-                      const LayerSamples& samples) {
-  Hessian hessian(layout.groups, layout.view.length, samples.inputs.device());
-  hessian.add(samples.inputs);
-  RoundedWeight result = round_gptq(values, layout, nearest, rounding_orders(hessian));
-  // Against the float network's outputs, as for AdaRound.
-  OutputErrors errors{output_error(nearest, layout, samples), output_error(result.encoded, layout, samples)};
-  errors.kept_nearest = !(errors.rounded < errors.nearest);
-  if (errors.kept_nearest) {
-    errors.rounded = errors.nearest;
-    result.encoded = nearest;
-  }
-  result.errors = errors;
-  return result;
-}
-
 }  // namespace
 
 SequentialRounding::SequentialRounding(const Graph& exact, Graph quantized, at::Device device, SequentialConfig config,
@@ -56,8 +40,7 @@ RoundedWeight SequentialRounding::round(ValueId weight, const std::vector<float>
                           for_each_batch_, config.key);
     });
     config.key.stream ^= random_stream("steps");
-    result = config_.gptq ? with_context(name, [&] { return by_gptq(values, layout, result.encoded, samples); })
-                          : round_adaround(values, layout, std::move(result.encoded), samples, config);
+    result = round_adaround(values, layout, std::move(result.encoded), samples, config);
   }
   put(weight, result.encoded, transposed);
   return result;

@@ -1,13 +1,11 @@
-// Rounding of a network's weights layer after layer: each is given what the layers rounded before it compute.
+// AdaRound of a network's weights layer after layer: each is given what the layers rounded before it compute.
 #pragma once
 
 #include "compress/adaround.hpp"
-#include "compress/gptq.hpp"
 
 namespace pare {
 
 struct SequentialConfig {
-  bool gptq = false;  // round_gptq() by the drawn rows instead of round_adaround()
   AdaroundConfig adaround;
   SampleBudget budget;
 };

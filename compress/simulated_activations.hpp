@@ -5,6 +5,7 @@
 
 #include "compress/observers.hpp"
 #include "compress/qdq_placement.hpp"
+#include "compress/weight_encoding.hpp"
 
 namespace pare {
 
@@ -14,5 +15,10 @@ namespace pare {
 // "<value>/step".
 Graph simulate_activations(const Graph& graph, const QuantPlacement& placement,
                            const std::map<ValueId, ActivationCodes>& codes);
+
+// The same with a FakeQuant behind each weight of the placement, too, with these codes' scales.
+Graph simulate_quantization(const Graph& graph, const QuantPlacement& placement,
+                            const std::map<ValueId, ActivationCodes>& codes,
+                            const std::map<ValueId, EncodedWeight>& weights);
 
 }  // namespace pare

@@ -67,6 +67,13 @@ EncodedWeight encode(const Graph& graph, const QuantPlace& place, const std::vec
   return weight;
 }
 
+// Whether the scales of channels, or the one of the tensor, are nowhere below the least ones that the bias needs.
+bool reaches(const std::vector<float>& scales, const std::vector<float>& least) {
+  for (size_t c = 0; c < least.size(); ++c)
+    if (scales[scales.size() == 1 ? 0 : c] < least[c]) return false;
+  return true;
+}
+
 }  // namespace
 
 Graph prepare_for_quantization(const Graph& graph) {
@@ -84,7 +91,8 @@ Graph prepare_for_quantization(const Graph& graph) {
 
 std::map<ValueId, EncodedWeight> encode_weights(const Graph& graph, const QuantPlacement& placement,
                                                 const std::map<ValueId, ActivationCodes>& activations,
-                                                const StaticConfig& config) {
+                                                const StaticConfig& config,
+                                                const std::map<ValueId, EncodedWeight>& rounded) {
   std::map<ValueId, EncodedWeight> encoded;
   for (const QuantLayer& layer : placement.layers) {
     const QuantPlace& place = *placement.find(layer.weight);
@@ -96,7 +104,11 @@ std::map<ValueId, EncodedWeight> encode_weights(const Graph& graph, const QuantP
     if (config.per_channel &&
         static_cast<int64_t>(least.size()) != weight.constant->shape[static_cast<size_t>(place.axis)])
       least.clear();  // a bias that stays float
-    encoded.emplace(layer.weight, encode(graph, place, finite_floats(*weight.constant, weight.name), least, config));
+    const auto found = rounded.find(layer.weight);
+    const bool fits = found != rounded.end() && reaches(found->second.scale, least);
+    encoded.emplace(
+        layer.weight,
+        fits ? found->second : encode(graph, place, finite_floats(*weight.constant, weight.name), least, config));
   }
   return encoded;
 }
@@ -105,10 +117,8 @@ std::vector<StaticLayer> quantize_statically(Graph& graph, const QuantPlacement&
                                              const std::map<ValueId, ActivationCodes>& activations,
                                              const StaticConfig& config,
                                              const std::map<ValueId, EncodedWeight>& rounded) {
-  QuantizedValues values{activations, encode_weights(graph, placement, activations, config), config.integer_bias,
-                         config.int4};
-  for (auto& [weight, encoded] : values.weights)
-    if (const auto found = rounded.find(weight); found != rounded.end()) encoded = found->second;
+  QuantizedValues values{activations, encode_weights(graph, placement, activations, config, rounded),
+                         config.integer_bias, config.int4};
   std::vector<StaticLayer> layers;
   for (const QuantLayer& layer : placement.layers) {
     const EncodedWeight& encoded = values.weights.at(layer.weight);

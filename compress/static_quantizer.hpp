@@ -23,10 +23,13 @@ struct StaticConfig {
   bool int4 = false;  // weights of at most 4 bits as INT4 (opset 21), else as int8, which runtimes fuse
 };
 
-// The placement's weights as integers, by value. Throws (exit 3) naming a weight or bias that is not finite.
+// The placement's weights as integers, by value: with the codes of `rounded` where its scales are not below those that
+// a bias of these activations needs, the others rounded to nearest. Throws (exit 3) naming a weight or bias that is not
+// finite.
 std::map<ValueId, EncodedWeight> encode_weights(const Graph& graph, const QuantPlacement& placement,
                                                 const std::map<ValueId, ActivationCodes>& activations,
-                                                const StaticConfig& config);
+                                                const StaticConfig& config,
+                                                const std::map<ValueId, EncodedWeight>& rounded = {});
 
 struct StaticLayer {
   std::string name;  // of the node
@@ -37,8 +40,8 @@ struct StaticLayer {
   ValueId weight = no_value;
 };
 
-// Changes `graph`: Q/DQ at the placement's places, weights and biases as integers. Weights of `rounded` have those
-// codes, the others are rounded to nearest. Throws (exit 3) naming a weight or bias that is not finite.
+// Changes `graph`: Q/DQ at the placement's places, weights and biases as integers. Throws (exit 3) naming a weight or
+// bias that is not finite.
 std::vector<StaticLayer> quantize_statically(Graph& graph, const QuantPlacement& placement,
                                              const std::map<ValueId, ActivationCodes>& activations,
                                              const StaticConfig& config,

@@ -13,6 +13,8 @@ struct Observation {
   // Called once a run for each watched value, in the order of the nodes (graph inputs first). The next node may
   // overwrite the tensor: what is kept must be copied.
   std::function<void(ValueId, const at::Tensor&)> seen;
+  // For who runs sample after sample: whether more would tell nothing new. Empty: never.
+  std::function<bool()> enough = {};
 
   bool watches(ValueId id) const {
     return id != no_value && static_cast<size_t>(id) < watched.size() && watched[static_cast<size_t>(id)];

@@ -83,9 +83,9 @@ class Accuracy(unittest.TestCase):
     def test_equalize(self):
         samples = separable_model(self.model)
         expected = run(self.model, samples)
-        self.quantize()
+        self.quantize("--no-equalize")
         before = cosine(expected, run(self.out, samples))
-        done = self.quantize("--equalize")
+        done = self.quantize()
         after = cosine(expected, run(self.out, samples))
         self.assertEqual((done["result"]["equalized"], done["settings"]["equalize"]), (1, True))
         self.assertLess(1 - after, (1 - before) / 2)
@@ -96,7 +96,7 @@ class Accuracy(unittest.TestCase):
     def test_ranges_of_channels_come_closer(self):
         separable_model(self.model)
         spread = []
-        for options in ([], ["--equalize"]):
+        for options in (["--no-equalize"], []):
             self.quantize(*options)
             model = onnx.load(self.out)
             model.graph.output.append(helper.make_tensor_value_info("r1", TensorProto.FLOAT, None))
@@ -132,10 +132,10 @@ class Accuracy(unittest.TestCase):
     def test_bias_correct(self):
         samples = separable_model(self.model)
         expected = run(self.model, samples)
-        self.quantize("--weights", "int4")
+        self.quantize("--weights", "int4", "--rounding", "nearest")
         before = (run(self.out, samples) - expected).mean(axis=(0, 2, 3))
         plain = cosine(expected, run(self.out, samples))
-        done = self.quantize("--weights", "int4", "--bias-correct")
+        done = self.quantize("--weights", "int4", "--rounding", "nearest", "--bias-correct")
         after = (run(self.out, samples) - expected).mean(axis=(0, 2, 3))
         self.assertLess(np.abs(after).mean(), 0.5 * np.abs(before).mean())
         self.assertGreater(cosine(expected, run(self.out, samples)), plain)
@@ -167,6 +167,7 @@ class Accuracy(unittest.TestCase):
         separable_model(self.model)
         for arguments, message in ((["--opset", 13], "INT4 needs opset 21"), (["--smooth", 1.5], "--smooth"), (["--smooth", -0.5], "expected 0 to 1")):
             self.assertIn(message, self.quantize(*arguments, code=2))
+        self.assertIn("contradicts", self.quantize("--equalize", "--no-equalize", code=2))
         for option in (["--equalize"], ["--smooth", "0.5"], ["--bias-correct"]):
             done = subprocess.run([PARE, "quantize", str(self.model), *option, "-o", str(self.out)], capture_output=True, text=True, timeout=60)
             self.assertEqual(done.returncode, 2, done.stderr)

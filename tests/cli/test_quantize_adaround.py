@@ -103,7 +103,7 @@ class Adaround(unittest.TestCase):
         settings = [self.model, "--data", self.data, *settings, "--force"]
         done = report(*settings, *rounding, "-o", self.out)
         without = settings if "none" not in settings else [s for s in settings if s not in ("--data", self.data)]
-        pare(*without, "-o", self.other)
+        pare(*without, "--rounding", "nearest", "-o", self.other)
         exact, learned, nearest = onnx.load(self.model), onnx.load(self.out), onnx.load(self.other)
         errors = layer_errors(exact, learned, nearest, self.images)
         rows = {row["name"]: row for row in done["layers"]}
@@ -131,14 +131,27 @@ class Adaround(unittest.TestCase):
                 self.compare(["--weights", kind, "--granularity", granularity, "--activations", "none"], ["--rounding", "adaround", "--rounding-steps", "200"])
 
     def test_every_layer_behind_quantized_activations(self):
-        for rounding in (["--rounding", "adaround", "--rounding-steps", "200", "--tune-steps", "0"], ["--rounding", "gptq"]):
-            with self.subTest(rounding=rounding):
-                done = self.compare(["--weights", "int4", "--activations", "uint8"], rounding)
-                self.assertNotIn("tuning", done["result"])
+        done = self.compare(["--weights", "int4", "--activations", "uint8", "--no-equalize"], ["--rounding", "adaround", "--rounding-steps", "200", "--tune-steps", "0"])
+        self.assertNotIn("tuning", done["result"])
+
+    def test_gptq_is_the_default_behind_quantized_activations(self):
+        settings = [self.model, "--data", self.data, "--weights", "int4", "--force"]
+        done = report(*settings, "-o", self.out)
+        self.assertEqual(done["settings"]["rounding"], "gptq")
+        self.assertNotIn("tuning", done["result"])
+        for row in done["layers"]:
+            with self.subTest(layer=row["name"]):
+                self.assertLessEqual(row["output_error"], row["output_error_nearest"])
+        given = self.out.read_bytes()
+        pare(*settings, "--rounding", "gptq", "--activations", "uint8", "-o", self.out)
+        self.assertEqual(self.out.read_bytes(), given)
+        pare(*settings, "--rounding", "nearest", "-o", self.other)
+        target, learned, nearest = (value_of(onnx.load(path), "y", {"x": self.images}) for path in (self.model, self.out, self.other))
+        self.assertLess(np.square(learned - target).sum(), 0.7 * np.square(nearest - target).sum())
 
     def test_tuned_ranges_lower_the_divergence_and_the_file_is_what_was_simulated(self):
         settings = [self.model, "--data", self.data, "--weights", "int4", "--activations", "int4", "--force"]
-        pare(*settings, "-o", self.other)
+        pare(*settings, "--rounding", "nearest", "-o", self.other)
         done = report(*settings, "--rounding", "adaround", "--rounding-steps", "200", "--tune-steps", "200", "-o", self.out)
         self.assertLess(done["result"]["tuning"]["loss_after"], done["result"]["tuning"]["loss_before"])
         onnx.checker.check_model(onnx.load(self.out), full_check=True)
@@ -175,8 +188,8 @@ class Adaround(unittest.TestCase):
     def test_what_cannot_be(self):
         for extra, words in ((["--rounding", "adaround"], "give --data"),
                              (["--rounding", "adaround", "--data", self.data, "--activations", "dynamic"], "not for --activations dynamic"),
-                             (["--data", self.data, "--rounding-steps", "5"], "is for --rounding adaround (got nearest)"),
-                             (["--data", self.data, "--tune-steps", "5"], "is for --rounding adaround (got nearest)"),
+                             (["--data", self.data, "--rounding-steps", "5"], "is for --rounding adaround (got gptq)"),
+                             (["--data", self.data, "--rounding", "nearest", "--tune-steps", "5"], "is for --rounding gptq or adaround (got nearest)"),
                              (["--rounding", "adaround", "--data", self.data, "--activations", "none", "--tune-steps", "5"], "ranges of activations"),
                              (["--rounding", "adaround", "--data", self.data, "--activations", "int4", "--bias-correct"], "trains the biases")):
             self.assertIn(words, pare(self.model, *extra, "-o", self.out, code=2).stderr)

@@ -1,9 +1,10 @@
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
 #include <ATen/ops/randn.h>
 #include <doctest/doctest.h>
 
 #include "compress/static_quantizer.hpp"
-#include "compress/tune_ranges.hpp"
+#include "compress/tune_quantization.hpp"
 #include "tests/support/graph_builder.hpp"
 
 using namespace pare;
@@ -36,12 +37,15 @@ struct Case {
     config.steps = steps;
     int64_t drawn = 0, told = 0;
     const at::Tensor samples = at::randn({512, 12});
+    // One memory for all batches, as a loader has it.
+    const at::Tensor batch = at::empty({32, 12});
     const auto next = [&]() -> std::vector<at::Tensor> {
       const int64_t begin = 32 * (drawn++ % 16);
-      return {samples.slice(0, begin, begin + 32)};
+      batch.copy_(samples.slice(0, begin, begin + 32));
+      return {batch};
     };
-    TunedValues result =
-        tune_ranges(graph, placement, activations, weights, config, at::kCPU, next, [&](int64_t step) { told = step; });
+    TunedValues result = tune_quantization(graph, placement, activations, weights, config, at::kCPU, next,
+                                           [&](int64_t step) { told = step; });
     CHECK(told == steps);
     return result;
   }
@@ -49,7 +53,7 @@ struct Case {
 
 }  // namespace
 
-TEST_CASE("tune_ranges: ranges that are too wide shrink, biases move, and the loss falls") {
+TEST_CASE("tune_quantization: ranges that are too wide shrink, biases move, and the loss falls") {
   const Case small;
   const TunedValues tuned = small.tuned(200);
   CHECK(tuned.loss_after < 0.9 * tuned.loss_before);
@@ -61,7 +65,7 @@ TEST_CASE("tune_ranges: ranges that are too wide shrink, biases move, and the lo
   }
 }
 
-TEST_CASE("tune_ranges: without steps what it started from is given") {
+TEST_CASE("tune_quantization: without steps what it started from is given") {
   const Case small;
   const TunedValues same = small.tuned(0);
   CHECK(same.loss_after == same.loss_before);

@@ -1,4 +1,4 @@
-#include "compress/tune_ranges.hpp"
+#include "compress/tune_quantization.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -41,6 +41,51 @@ class LearnedStep {
   Adam logarithm_;
 };
 
+// A weight in units of its scales, which stay: its codes are what it is nearest to.
+class LearnedCodes {
+ public:
+  // The leaf's float values move as little as rounding them to `rounded` needs.
+  LearnedCodes(at::Tensor leaf, const EncodedWeight& rounded)
+      : leaf_(std::move(leaf)), rounded_(rounded), units_(start()) {}
+
+  void step(double rate) {
+    if (!leaf_.grad().defined()) return;
+    units_.step(leaf_.grad().mul(scales_), rate);
+    leaf_.copy_(units_.leaf().mul(scales_));
+  }
+
+  EncodedWeight codes() const {
+    EncodedWeight result = rounded_;
+    const at::Tensor codes = units_.leaf()
+                                 .round()
+                                 .clamp(rounded_.range.lowest, rounded_.range.highest)
+                                 .to(at::kChar)
+                                 .contiguous()
+                                 .to(at::kCPU);
+    const int8_t* const from = codes.const_data_ptr<int8_t>();
+    for (size_t i = 0; i < result.codes.size(); ++i) result.codes[i] = static_cast<uint8_t>(from[i]);
+    return result;
+  }
+
+ private:
+  at::Tensor start() {
+    const c10::AutoGradMode no_grad(false);
+    std::vector<float> scales = rounded_.element_scales(), decoded = rounded_.decoded();
+    const auto tensor = [&](std::vector<float>& values) {
+      return at::from_blob(values.data(), rounded_.groups.shape, at::kFloat).clone().to(leaf_.device());
+    };
+    scales_ = tensor(scales);
+    const at::Tensor code = tensor(decoded).div(scales_);
+    const at::Tensor off = leaf_.detach().div(scales_).sub(code).clamp(-0.49, 0.49);
+    leaf_.copy_(code.add(off).mul(scales_));
+    return leaf_.detach().div(scales_);
+  }
+
+  at::Tensor leaf_, scales_;
+  EncodedWeight rounded_;
+  Adam units_;
+};
+
 struct LearnedBias {
   at::Tensor leaf;
   Adam adam;
@@ -52,7 +97,7 @@ class Tuning {
   Tuning(const Graph& graph, const QuantPlacement& placement, const std::map<ValueId, ActivationCodes>& activations,
          const std::map<ValueId, EncodedWeight>& weights, const TuningConfig& config, at::Device device)
       : graph_(graph), start_(activations), config_(config) {
-    Graph student = simulate_activations(graph, placement, activations), teacher = graph;
+    Graph student = simulate_quantization(graph, placement, activations, weights), teacher = graph;
     add_blocks(student, teacher);
     for (size_t i = 0; i < graph.outputs.size(); ++i)
       logits_.push_back(looks_like_logits(graph, graph.outputs[i].value));
@@ -66,15 +111,19 @@ class Tuning {
         steps_.emplace(id, LearnedStep(trained(step)));
     for (const QuantLayer& layer : placement.layers) {
       const EncodedWeight& weight = weights.at(layer.weight);
-      round(layer.weight, weight);
+      codes_.emplace(layer.weight, LearnedCodes(trained(layer.weight), weight));
       if (layer.bias != no_value && !biases_.contains(layer.bias)) add_bias(placement, layer, weight);
     }
   }
 
   TunedValues run(const NextBatch& next, const std::function<void(int64_t)>& stepped) {
     std::vector<std::vector<at::Tensor>> compared;
-    for (int64_t i = 0; i < compared_batches; ++i) compared.push_back(next());
-    TunedValues result{start_, {}};
+    for (int64_t i = 0; i < compared_batches; ++i) {
+      compared.emplace_back();
+      for (const at::Tensor& input : next()) compared.back().push_back(input.clone());
+    }
+    TunedValues result;
+    result.activations = start_;
     result.loss_before = result.loss_after = mean_loss(compared);
     for (int64_t step = 0; step < config_.steps; ++step) {
       const double done = static_cast<double>(step) / static_cast<double>(config_.steps);
@@ -85,6 +134,7 @@ class Tuning {
     if (!(after < result.loss_before)) return result;
     result.loss_after = after;
     for (const auto& [id, step] : steps_) result.activations.at(id).scale = step.value();
+    for (const auto& [id, codes] : codes_) result.weights[id] = codes.codes();
     for (const auto& [id, bias] : biases_) result.biases[id] = from_aten(bias.leaf.detach(), DType::float32);
     return result;
   }
@@ -107,11 +157,6 @@ class Tuning {
     at::Tensor leaf = parameters_->tensor(id);
     leaf.set_requires_grad(true);
     return leaf;
-  }
-
-  void round(ValueId id, const EncodedWeight& weight) const {
-    std::vector<float> decoded = weight.decoded();
-    at::Tensor(parameters_->tensor(id)).copy_(at::from_blob(decoded.data(), weight.groups.shape, at::kFloat));
   }
 
   void add_bias(const QuantPlacement& placement, const QuantLayer& layer, const EncodedWeight& weight) {
@@ -171,6 +216,7 @@ class Tuning {
     loss.backward();
     const c10::AutoGradMode no_grad(false);
     for (auto& [id, step] : steps_) step.step(share * config_.step_rate);
+    for (auto& [id, codes] : codes_) codes.step(share * config_.code_rate);
     for (auto& [id, bias] : biases_)
       if (bias.leaf.grad().defined()) bias.adam.step(bias.leaf.grad(), share * config_.bias_rate * bias.size);
   }
@@ -182,15 +228,17 @@ class Tuning {
   std::optional<Executor> student_, teacher_;
   std::optional<Parameters> parameters_, teacher_parameters_;
   std::map<ValueId, LearnedStep> steps_;
+  std::map<ValueId, LearnedCodes> codes_;
   std::map<ValueId, LearnedBias> biases_;
 };
 
 }  // namespace
 
-TunedValues tune_ranges(const Graph& graph, const QuantPlacement& placement,
-                        const std::map<ValueId, ActivationCodes>& activations,
-                        const std::map<ValueId, EncodedWeight>& weights, const TuningConfig& config, at::Device device,
-                        const NextBatch& next, const std::function<void(int64_t step)>& stepped) {
+TunedValues tune_quantization(const Graph& graph, const QuantPlacement& placement,
+                              const std::map<ValueId, ActivationCodes>& activations,
+                              const std::map<ValueId, EncodedWeight>& weights, const TuningConfig& config,
+                              at::Device device, const NextBatch& next,
+                              const std::function<void(int64_t step)>& stepped) {
   return Tuning(graph, placement, activations, weights, config, device).run(next, stepped);
 }
 
