@@ -7,6 +7,7 @@
 #include "commands/quantize_output.hpp"
 #include "commands/training_run.hpp"
 #include "compress/calibrate.hpp"
+#include "compress/noise_shares.hpp"
 #include "compress/qat_export.hpp"
 #include "compress/qat_start.hpp"
 #include "compress/selection.hpp"
@@ -54,27 +55,86 @@ DatasetPtr calibration_samples(const QatOptions& options, const Graph& graph, Ru
   return limit(samples, options.calibration_samples, seed);
 }
 
-std::map<ValueId, ActivationCodes> calibrate(const QatOptions& options, const Graph& graph,
-                                             const QuantPlacement& placement, const QatGrids& grids, at::Device device,
-                                             RunContext& context) {
-  if (grids.activation_bits == 0) return {};
-  const c10::AutoGradMode no_grad(false);
-  const DatasetPtr samples = calibration_samples(options, graph, context);
-  const Binding binding = bind_samples(graph, *samples, options.data);
-  Loader loader(*samples, loader_config(binding, *samples, options.data, options.training.batch));
-  const Executor executor(graph);
-  const Parameters parameters(graph, device, Training::off);
-  Calibrator calibrator(graph, placement, Calibration::parse(options.calibration), device);
-  loader.start(0);
-  while (const Batch* batch = loader.next()) {
-    (void)executor.run(parameters, inputs_of(*batch, device), false, &calibrator.observation());
+// Where a placement's values, but those, are quantized, and with which codes.
+using PlaceAll = std::function<QuantPlacement(const std::set<ValueId>& floats)>;
+struct Start {
+  QuantPlacement placement;
+  std::map<ValueId, ActivationCodes> codes;
+  Json float_values = Json::array();  // name and noise of what stays float for the outputs' sake
+};
+
+// As the static quantization of pare quantize begins. With 8 bits it leaves the same values float; fewer bits are noisy
+// everywhere, and training adapts to them.
+class Starter {
+ public:
+  Starter(const QatOptions& options, const Graph& graph, const QatGrids& grids, at::Device device, RunContext& context)
+      : options_(options),
+        graph_(graph),
+        grids_(grids),
+        device_(device),
+        samples_(calibration_samples(options, graph, context)) {}
+
+  Start start(const PlaceAll& place_all) {
+    QuantPlacement whole = place_all({});
+    const auto choices = calibrate(whole);
+    if (grids_.activation_bits < 8) {
+      Start start{std::move(whole), {}};
+      for (const auto& [value, choice] : choices) start.codes[value] = choice.front().codes;
+      return start;
+    }
+    const std::map<ValueId, NoiseShare> shares = noise(whole, choices);
+    const std::set<ValueId> islands = float_islands(whole, shares, {}, [&](const std::set<ValueId>& floats) {
+      return integer_products(graph_, place_all(floats));
+    });
+    Start start{place_all(islands), {}};
+    start.codes = chosen_codes(choices, shares, start.placement, whole);
+    for (const ValueId value : islands)
+      start.float_values.push_back({{"name", graph_.value(value).name}, {"noise", shares.at(value).noise}});
+    return start;
   }
-  return calibrator.choose([&](const QuantPlace& place) { return code_form_of(place, grids); });
-}
+
+ private:
+  template <typename See>
+  void run(int64_t batch, int64_t most, const See& see) const {
+    const Binding binding = bind_samples(graph_, *samples_, options_.data);
+    Loader loader(*samples_, loader_config(binding, *samples_, options_.data, batch));
+    loader.start(0);
+    for (int64_t i = 0; i < most; ++i) {
+      const Batch* const next = loader.next();
+      if (next == nullptr) break;
+      see(inputs_of(*next, device_));
+    }
+  }
+
+  std::map<ValueId, std::vector<CodesChoice>> calibrate(const QuantPlacement& placement) const {
+    const c10::AutoGradMode no_grad(false);
+    const Executor executor(graph_);
+    const Parameters parameters(graph_, device_, Training::off);
+    Calibrator calibrator(graph_, placement, Calibration::parse(options_.calibration), device_);
+    run(options_.training.batch, samples_->size(), [&](const std::vector<at::Tensor>& inputs) {
+      (void)executor.run(parameters, inputs, false, &calibrator.observation());
+    });
+    return calibrator.choices([&](const QuantPlace& place) { return code_form_of(place, grids_); });
+  }
+
+  std::map<ValueId, NoiseShare> noise(const QuantPlacement& placement,
+                                      const std::map<ValueId, std::vector<CodesChoice>>& choices) const {
+    NoiseShares meter(graph_, placement, choices, {}, {}, device_, static_cast<uint64_t>(options_.compute.seed));
+    run(1, noise_samples, [&](const std::vector<at::Tensor>& inputs) { meter.add(inputs); });
+    return meter.shares();
+  }
+
+  const QatOptions& options_;
+  const Graph& graph_;
+  const QatGrids& grids_;
+  at::Device device_;
+  DatasetPtr samples_;
+};
 
 // The model with fake quantization where its file will have Q/DQ: as the file has it already, or from post-training
-// quantization.
-Graph simulated(const QatOptions& options, const LoadedModel& loaded, at::Device device, RunContext& context) {
+// quantization; `float_values` for the report.
+Graph simulated(const QatOptions& options, const LoadedModel& loaded, at::Device device, Json& float_values,
+                RunContext& context) {
   const auto stored = loaded.model.onnx.metadata.find(grids_key);
   Graph graph = raise_fake_quant(
       loaded.graph, stored == loaded.model.onnx.metadata.end() ? Json() : Json::parse(stored->second, nullptr, false));
@@ -84,12 +144,20 @@ Graph simulated(const QatOptions& options, const LoadedModel& loaded, at::Device
   }
   make_normalization_positive(graph);
   const auto names = select_weights(graph, options.include, options.exclude);
-  const QuantPlacement placement =
-      place_quantization(graph, [&](const std::string& name) { return names.contains(name); });
+  const auto place_all = [&](const std::set<ValueId>& floats) {
+    const auto selected = [&](const std::string& name) {
+      return names.contains(name) && !floats.contains(graph.find(name));
+    };
+    return place_quantization(graph, selected, QuantProfile::ort, floats);
+  };
+  const QuantPlacement placement = place_all({});
   check_bits(options.bits, graph, placement);
   if (placement.layers.empty()) fail_input("{}: no layer can be quantized", options.model);
   const QatGrids grids = grids_of(options);
-  start_fake_quant(graph, placement, grids, calibrate(options, graph, placement, grids, device, context));
+  Start start{placement, {}};
+  if (grids.activation_bits > 0) start = Starter(options, graph, grids, device, context).start(place_all);
+  float_values = std::move(start.float_values);
+  start_fake_quant(graph, std::move(start.placement), grids, start.codes);
   return graph;
 }
 
@@ -186,7 +254,8 @@ ExitCode run_qat(const QatOptions& options, RunContext& context) {
   context.report.model = model_json(loaded.model, loaded.graph);
   if (options.data.data.empty()) fail_usage("qat: training needs samples; give --data");
   const Graph given = loaded.graph;
-  Graph graph = with_context(options.model, [&] { return simulated(options, loaded, device, context); });
+  Json float_values = Json::array();
+  Graph graph = with_context(options.model, [&] { return simulated(options, loaded, device, float_values, context); });
   loaded.graph = training_form(graph);
   TrainingRun run({"qat", options, options.freeze_batch_norm}, std::move(loaded), device, context);
   if (options.output.dry_run) {
@@ -208,6 +277,7 @@ ExitCode run_qat(const QatOptions& options, RunContext& context) {
       with_grids(run.student().model, exported.grids), exported.graph, lineage_of(options), options.output,
       [&](const Graph& again) { simulation.check(again); }, context);
   report_written(run, simulation, written, before, context);
+  context.report.result["float_values"] = std::move(float_values);
   context.report.layers = quantized_layers_json(graph);
   run.finish();
   return ExitCode::ok;

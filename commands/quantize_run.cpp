@@ -18,14 +18,6 @@
 namespace pare {
 namespace {
 
-// How many samples tell where noise comes from, and how much of it, against the power of the outputs, is no reason to
-// leave values float: a cosine of about 0.998.
-constexpr int64_t noise_samples = 32;
-constexpr double tolerated_noise = 0.004;
-// What one value may add before a layer loses its integer kernel for it.
-constexpr double costly_noise = 10 * tolerated_noise;
-// Share of the layers that may lose theirs for less, where the values left add more noise than is tolerated.
-constexpr double spare_layers = 0.05;
 // Of those of the calibration, that the written file is compared on where there are no test samples.
 constexpr int64_t compared_samples = 128;
 // Of --max-drop.
@@ -58,9 +50,7 @@ class StaticRun {
     choices_ = calibrate(prepared, whole, *samples);
     if (options_.rounding == "gptq") learned_ = round(prepared, whole, runs);
     shares_ = noise_shares(prepared, whole, *samples);
-    const IslandConfig config{tolerated_noise, costly_noise, spare_layers,
-                              std::max<size_t>(2, whole.places.size() / 4)};
-    const std::set<ValueId> islands = float_islands(whole, shares_, config, [&](const std::set<ValueId>& floats) {
+    const std::set<ValueId> islands = float_islands(whole, shares_, {}, [&](const std::set<ValueId>& floats) {
       return integer_products(prepared, placed(prepared, floats));
     });
     order_ = float_order(shares_, islands);
@@ -120,13 +110,14 @@ class StaticRun {
 
   // The chosen codes of the activations, where fewer of them are quantized than in `whole`.
   std::map<ValueId, ActivationCodes> codes_of(const QuantPlacement& placement, const QuantPlacement& whole) const {
-    std::map<ValueId, ActivationCodes> codes;
-    for (const auto& [value, choice] : choices_) codes[value] = choice[shares_.at(value).choice].codes;
-    for (const auto& [value, tuned] : learned_.activations) codes[value] = tuned;
-    // Moved values whose origin is no place any more have the codes that it would have.
-    for (const QuantPlace& place : placement.places)
-      if (const QuantPlace* before = whole.find(place.value); before != nullptr && before->same_as != no_value)
-        codes[place.value] = codes.at(before->same_as);
+    std::map<ValueId, ActivationCodes> codes = chosen_codes(choices_, shares_, placement, whole);
+    // Also where a moved value has them.
+    for (auto& [value, own] : codes) {
+      const QuantPlace* const place = whole.find(value);
+      const ValueId origin = place != nullptr && place->same_as != no_value ? place->same_as : value;
+      if (const auto tuned = learned_.activations.find(origin); tuned != learned_.activations.end())
+        own = tuned->second;
+    }
     return codes;
   }
 

@@ -170,6 +170,18 @@ bool NoiseShares::allowed(const CodesChoice& choice, const Sums& sums) const {
   return choice.close || (count > 1 && mean > standard_errors * std::sqrt(std::max(variance, 0.0) / (count - 1)));
 }
 
+std::map<ValueId, ActivationCodes> chosen_codes(const std::map<ValueId, std::vector<CodesChoice>>& choices,
+                                                const std::map<ValueId, NoiseShare>& shares,
+                                                const QuantPlacement& placement, const QuantPlacement& whole) {
+  std::map<ValueId, ActivationCodes> codes;
+  for (const auto& [value, choice] : choices) codes[value] = choice[shares.at(value).choice].codes;
+  // Moved values whose origin is no place any more have the codes that it would have.
+  for (const QuantPlace& place : placement.places)
+    if (const QuantPlace* before = whole.find(place.value); before != nullptr && before->same_as != no_value)
+      codes[place.value] = codes.at(before->same_as);
+  return codes;
+}
+
 std::set<ValueId> float_islands(const QuantPlacement& placement, const std::map<ValueId, NoiseShare>& shares,
                                 const IslandConfig& config,
                                 const std::function<size_t(const std::set<ValueId>&)>& integer_layers) {
@@ -183,10 +195,11 @@ std::set<ValueId> float_islands(const QuantPlacement& placement, const std::map<
   }
   std::sort(order.begin(), order.end(), std::greater<>());
   std::set<ValueId> islands;
+  const size_t most = config.most > 0 ? config.most : std::max<size_t>(2, placement.places.size() / 4);
   const size_t all = integer_layers(islands), spare = static_cast<size_t>(config.spare * static_cast<double>(all));
   size_t layers = all;
   for (const auto& [noise, value] : order) {
-    if (left <= config.target || islands.size() >= config.most || noise < config.target / 100) break;
+    if (left <= config.target || islands.size() >= most || noise < config.target / 100) break;
     islands.insert(value);
     const size_t remaining = integer_layers(islands);
     const bool worth = noise >= config.costly || (noise >= config.target / 2 && remaining + spare >= all);

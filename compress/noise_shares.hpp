@@ -62,11 +62,21 @@ class NoiseShares {
   uint32_t batches_ = 0;
 };
 
+// How many samples tell where noise comes from.
+inline constexpr int64_t noise_samples = 32;
+
+// The codes that the shares chose, where fewer activations are quantized than in `whole`, which the choices are for.
+std::map<ValueId, ActivationCodes> chosen_codes(const std::map<ValueId, std::vector<CodesChoice>>& choices,
+                                                const std::map<ValueId, NoiseShare>& shares,
+                                                const QuantPlacement& placement, const QuantPlacement& whole);
+
+// The default: a cosine of about 0.998.
 struct IslandConfig {
-  double target = 0;  // noise of all places that is no reason to leave any float
-  double costly = 0;  // noise of one place alone at which it stays float even though a layer loses its integer kernel
-  double spare = 0;   // share of the integer layers that may be lost to places of half the target
-  size_t most = 0;    // places
+  double target = 0.004;  // noise of all places that is no reason to leave any float
+  double costly =
+      0.04;             // noise of one place alone at which it stays float even though a layer loses its integer kernel
+  double spare = 0.05;  // share of the integer layers that may be lost to places of half the target
+  size_t most = 0;      // places; 0: a quarter, at least two
 };
 
 // The places whose values should stay float: the noisiest first, until what is left adds at most the target. Places

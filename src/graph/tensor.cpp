@@ -56,7 +56,8 @@ int64_t nonzero_of(const Tensor& tensor) {
 
 int64_t nonzero_nibbles(const Tensor& tensor) {
   int64_t count = 0;
-  for (int64_t i = 0; i < tensor.elements(); ++i)
+  const int64_t size = tensor.elements();
+  for (int64_t i = 0; i < size; ++i)
     count += (std::to_integer<int>(tensor.data.data()[i / 2]) >> (i % 2 * 4) & 0xF) != 0;
   return count;
 }
@@ -64,7 +65,8 @@ int64_t nonzero_nibbles(const Tensor& tensor) {
 int64_t nonzero_of_half(const Tensor& tensor) {
   int64_t count = 0;
   const std::byte* bytes = tensor.data.data();
-  for (int64_t i = 0; i < tensor.elements(); ++i) {
+  const int64_t size = tensor.elements();
+  for (int64_t i = 0; i < size; ++i) {
     uint16_t bits;
     std::memcpy(&bits, bytes + 2 * i, 2);
     count += (bits & 0x7fffu) != 0;

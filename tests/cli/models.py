@@ -1,4 +1,6 @@
 """Small models for the tests of the command line."""
+import pathlib
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -37,3 +39,24 @@ def idx_folder(path, count=32, size=28, highest_label=9):
             header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, dtype=">u4").tobytes()
             (path / f"{part}-{kind}-ubyte").write_bytes(header + array.tobytes())
     return str(path)
+
+
+def outliers(path):
+    """A value "wide", one channel of which is a thousand times as large as the others and subtracted later; 64 samples beside it."""
+    random = np.random.default_rng(3)
+    outlier = np.zeros(32)
+    outlier[7] = 3000
+    weights = {"a": random.standard_normal((32, 64)), "b": random.standard_normal((64, 32)) * 0.1, "c": random.standard_normal((32, 8)),
+               "outlier": outlier, "outlier2": outlier}
+    weights["a"][:, 5] = 0
+    nodes = [helper.make_node("MatMul", ["x", "a"], ["h"], name="first"), helper.make_node("Relu", ["h"], ["r"]),
+             helper.make_node("MatMul", ["r", "b"], ["m"], name="second"), helper.make_node("Add", ["m", "outlier"], ["wide"], name="add"),
+             helper.make_node("Abs", ["wide"], ["positive"]), helper.make_node("Sub", ["positive", "outlier2"], ["narrow"]),
+             helper.make_node("MatMul", ["narrow", "c"], ["y"], name="last")]
+    value = lambda name, size: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", size])  # noqa: E731
+    graph = helper.make_graph(nodes, "wide", [value("x", 32)], [value("y", 8)],
+                              [numpy_helper.from_array(w.astype(np.float32), n) for n, w in weights.items()])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+    samples = random.standard_normal((64, 32)).astype(np.float32)
+    np.savez(pathlib.Path(path).with_suffix(".npz"), x=samples)
+    return samples

@@ -43,6 +43,17 @@ class Qat(unittest.TestCase):
         pare("qat", model, "--data", self.data, *TRAINING, *rate, "-o", out, "--report", report, "--force", *more, code=code)
         return json.loads(report.read_text())
 
+    def test_a_value_with_outliers_stays_float_with_eight_bits(self):
+        model, out = self.folder / "wide.onnx", self.folder / "small.onnx"
+        models.outliers(model)
+        for activations, floats in (("uint8", ["wide"]), ("int4", [])):
+            pare("qat", model, "--data", model.with_suffix(".npz"), "--activations", activations, *TRAINING, "--lr", "1e-6", "-o", out,
+                 "--report", self.folder / "report.json", "--force")
+            report = json.loads((self.folder / "report.json").read_text())
+            self.assertEqual([row["name"] for row in report["result"]["float_values"]], floats)
+            quantized = [node.input[0] for node in onnx.load(out).graph.node if node.op_type == "QuantizeLinear"]
+            self.assertEqual("wide" in quantized, not floats)
+
     def test_the_written_file_is_what_onnx_runtime_computes(self):
         for weights, activations in (("int8", "uint8"), ("int4", "int4"), ("int2", "int2")):
             out = self.folder / "small.onnx"

@@ -156,23 +156,7 @@ class Static(unittest.TestCase):
         self.assertIn("Gemm node 'last' stays float", done["warnings"])
 
     def test_a_value_with_outliers_stays_float_and_is_named(self):
-        random = np.random.default_rng(3)
-        weights = {"a": random.standard_normal((32, 64)), "b": random.standard_normal((64, 32)), "c": random.standard_normal((32, 8))}
-        weights["a"][:, 5] = 0
-        weights["b"] *= 0.1
-        outlier = np.zeros(32)
-        outlier[7] = 3000
-        weights |= {"outlier": outlier, "scale": np.ones(32), "bias": np.zeros(32)}
-        nodes = [helper.make_node("MatMul", ["x", "a"], ["h"], name="first"), helper.make_node("Relu", ["h"], ["r"]),
-                 helper.make_node("MatMul", ["r", "b"], ["m"], name="second"), helper.make_node("Add", ["m", "outlier"], ["wide"], name="add"),
-                 helper.make_node("Abs", ["wide"], ["positive"]), helper.make_node("Sub", ["positive", "outlier2"], ["narrow"]), helper.make_node("MatMul", ["narrow", "c"], ["y"], name="last")]
-        weights["outlier2"] = outlier
-        value = lambda name, size: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", size])  # noqa: E731
-        graph = helper.make_graph(nodes, "wide", [value("x", 32)], [value("y", 8)],
-                                  [numpy_helper.from_array(w.astype(np.float32), n) for n, w in weights.items()])
-        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), self.model)
-        samples = random.standard_normal((64, 32)).astype(np.float32)
-        np.savez(self.data, x=samples)
+        samples = models.outliers(self.model)
         done = report(self.model, "--data", self.data, "-o", self.out)
         self.assertEqual([row["name"] for row in done["result"]["float_values"]], ["wide"])
         self.assertGreater(done["metrics"]["cosine"], 0.999)
