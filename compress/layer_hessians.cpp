@@ -19,6 +19,12 @@ bool is_plain_product(const std::vector<WeightUse>& uses, const Shape& shape) {
          (node.op == "MatMul" || (node.op == "Gemm" && node.integer("transA", 0) == 0));
 }
 
+// Of K inputs, that each run must give.
+int64_t rows_of_a_run(const HessianRows& rows, int64_t inputs) {
+  constexpr int64_t least = 1024;
+  return rows.per_input == 0 ? 0 : std::max(least, (rows.per_input * inputs + rows.runs - 1) / rows.runs);
+}
+
 }  // namespace
 
 bool has_hessian(const Graph& graph, ValueId weight) {
@@ -67,7 +73,9 @@ LayerHessians::LayerHessians(const Graph& graph, const std::vector<ValueId>& wei
       if (full(i)) continue;
       for (const WeightUse& use : measured[i].uses) {
         if (use.data != id) continue;
-        for_each_rows(use, measured[i].shape, value, [&](const at::Tensor& given) { hessians_[i].add(given); });
+        for_each_rows(
+            use, measured[i].shape, value, [&](const at::Tensor& given) { hessians_[i].add(given); },
+            rows_of_a_run(rows, hessians_[i].matrices().size(-1)));
         ++runs[i];
       }
     }

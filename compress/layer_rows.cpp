@@ -1,6 +1,7 @@
 #include "compress/layer_rows.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/slice.h>
@@ -14,8 +15,13 @@ namespace {
 // Elements of the patches that are in memory at once.
 constexpr int64_t patch_elements = int64_t{1} << 24;
 
-// Patches of x [N, C, s...] as [groups, N positions, C/groups k...].
-at::Tensor patches(const at::Tensor& x, const Windows& windows, int64_t groups) {
+// Every step-th of the tensor's places along `dim`, from the middle of the first step.
+at::Tensor spaced(const at::Tensor& x, int64_t dim, int64_t step) {
+  return step > 1 ? at::slice(x, dim, step / 2, std::nullopt, step) : x;
+}
+
+// Patches of x [N, C, s...] as [groups, N positions, C/groups k...]; about `most` positions of each sample, 0: all.
+at::Tensor patches(const at::Tensor& x, const Windows& windows, int64_t groups, int64_t most) {
   const auto spatial = static_cast<int64_t>(windows.kernel.size());
   at::Tensor view = x;
   for (int64_t i = 0; i < spatial; ++i) {
@@ -23,6 +29,12 @@ at::Tensor patches(const at::Tensor& x, const Windows& windows, int64_t groups) 
     const int64_t reach = windows.dilations[at] * (windows.kernel[at] - 1) + 1;
     view = view.unfold(2 + i, reach, windows.strides[at]);
     view = at::slice(view, view.dim() - 1, 0, std::nullopt, windows.dilations[at]);
+  }
+  if (most > 0) {
+    double share = 1.0 / static_cast<double>(most);
+    for (int64_t i = 0; i < spatial; ++i) share *= static_cast<double>(view.size(2 + i));
+    const auto step = static_cast<int64_t>(std::pow(share, 1.0 / static_cast<double>(spatial)));
+    for (int64_t i = 0; i < spatial; ++i) view = spaced(view, 2 + i, std::min(step, view.size(2 + i)));
   }
   // [N, C, positions..., k...] -> [groups, N, positions..., C/groups, k...]
   std::vector<int64_t> sizes = view.sizes().vec();
@@ -39,7 +51,7 @@ at::Tensor patches(const at::Tensor& x, const Windows& windows, int64_t groups) 
 }
 
 void for_each_patches(const Node& node, const Shape& weight_shape, const at::Tensor& data,
-                      const std::function<void(const at::Tensor&)>& take) {
+                      const std::function<void(const at::Tensor&)>& take, int64_t most) {
   Windows windows = windows_of(node, {weight_shape.begin() + 2, weight_shape.end()});
   const std::vector<int64_t> sizes = data.sizes().slice(2).vec();
   windows.resolve_pads(sizes);
@@ -53,7 +65,7 @@ void for_each_patches(const Node& node, const Shape& weight_shape, const at::Ten
   const int64_t step = std::max<int64_t>(1, patch_elements / std::max<int64_t>(1, per_sample));
   for (int64_t begin = 0; begin < data.size(0); begin += step) {
     const at::Tensor piece = at::slice(data, 0, begin, begin + step).to(at::kFloat);
-    take(patches(at::constant_pad_nd(piece, pads, 0), windows, node.integer("group", 1)));
+    take(patches(at::constant_pad_nd(piece, pads, 0), windows, node.integer("group", 1), most));
   }
 }
 
@@ -96,10 +108,10 @@ void set_weight_matrices(const WeightLayout& layout, const at::Tensor& matrices,
 }
 
 void for_each_rows(const WeightUse& use, const Shape& weight_shape, const at::Tensor& data,
-                   const std::function<void(const at::Tensor& rows)>& take) {
+                   const std::function<void(const at::Tensor& rows)>& take, int64_t most) {
   const Node& node = *use.node;
   if (node.op == "Conv") {
-    for_each_patches(node, weight_shape, data, take);
+    for_each_patches(node, weight_shape, data, take, most);
     return;
   }
   if (node.op != "Gemm" && node.op != "MatMul")
@@ -108,7 +120,8 @@ void for_each_rows(const WeightUse& use, const Shape& weight_shape, const at::Te
   if (node.op == "Gemm" && node.integer("transA", 0) != 0) x = x.transpose(0, 1);
   if (node.op == "MatMul" && x.dim() == 1) x = x.unsqueeze(use.input);  // a vector: of one row, or one column
   if (node.op == "MatMul" && use.input == 0) x = x.transpose(-1, -2);
-  take(batched_rows(x, {weight_shape.begin(), weight_shape.end() - 2}, node));
+  const at::Tensor rows = batched_rows(x, {weight_shape.begin(), weight_shape.end() - 2}, node);
+  take(most > 0 ? spaced(rows, 1, rows.size(1) / most) : rows);
 }
 
 }  // namespace pare

@@ -2,7 +2,7 @@
 # Usage: scripts/bench_quantize.sh [--samples N] [--calibration default|minmax|percentile:99.999|entropy] [MODEL.onnx...]
 #
 # `pare quantize` against ONNX Runtime's quantize_static (per channel, Q/DQ) with the same N seeded samples (default: 100), one core:
-# seconds and peak memory of the whole process, and the least cosine of an output on 20 other samples (real_samples.py; fonts:
+# seconds and peak memory of the whole process, and the least cosine of an output on 100 other samples (real_samples.py; fonts:
 # Debian's fonts-dejavu). Without models: MiniLM and the three
 # rapidocr models.
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
@@ -41,7 +41,7 @@ ours_method=$method theirs_method=$method
 [[ $method == default ]] && ours_method=mse theirs_method=minmax
 for model in "${models[@]}"; do
   "$test_python" "$samples" "$model" "$count" 1 "$work/data.npz"
-  "$test_python" "$samples" "$model" 20 2 "$work/fresh.npz"
+  "$test_python" "$samples" "$model" 100 2 "$work/fresh.npz"
   ours=$(measure "$release/pare" quantize "$model" --data "$work/data.npz" --limit 0 --calibration "$ours_method" --batch 1 --threads 1 -o "$work/ours.onnx" --force)
   theirs=$(measure "$test_python" "$peer" quantize "$model" "$work/data.npz" "$theirs_method" "$work/theirs.onnx")
   printf '%-34s %-22s %-9s %-22s %s\n' "$(basename -- "$model")" "$ours" \

@@ -44,5 +44,5 @@ lenet_recipe=(--optimizer adamw --lr 2e-3 --weight-decay 1e-3 --lr-schedule cosi
               --temperature 1 --kd-weight 0.5)
 
 # scripts/repro_ptq.sh: pare quantize
-ptq_samples=2048
-ptq_recipe=(--rounding adaround)
+ptq_samples=8192
+ptq_tuning=(--tune-steps 2000)  # below 8 bits of the activations

@@ -2,7 +2,7 @@
 # Usage: scripts/repro_ptq.sh [--seeds N] [--threads N] [WEIGHTS:ACTIVATIONS:OUTER:ROUNDING...]
 #
 # Test accuracy of the bundled CNN on Fashion-MNIST after `pare quantize`, without training and labels: a row for so many bits of
-# WEIGHTS and ACTIVATIONS, the first and last layer with OUTER bits (0: as the others), and ROUNDING nearest or adaround. Default: INT8,
+# WEIGHTS and ACTIVATIONS, the first and last layer with OUTER bits (0: as the others), and ROUNDING nearest, gptq or adaround. Default: INT8,
 # W4A8 and W4A4 as in the README. The mean over calibration seeds 1..N (default 5), each with other samples of the training images; the test
 # images only measure. Finished runs are kept in build/repro_ptq/ and not repeated; a changed recipe starts afresh. One run at a time, with
 # --threads threads (default 2); "time" is the whole command's.
@@ -11,8 +11,8 @@ source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 source "$root/scripts/recipe.sh"
 
 seeds=5 threads=2
-parse_rows 'seeds threads' '^[2348]:[2348]:[02348]:(nearest|adaround)$' 'WEIGHTS:ACTIVATIONS:OUTER:ROUNDING, as 4:4:8:adaround' "$@"
-((${#rows[@]})) || rows=(8:8:0:nearest 4:8:0:nearest 4:8:{0,8}:adaround 4:4:0:nearest 4:4:{0,8}:adaround)
+parse_rows 'seeds threads' '^[2348]:[2348]:[02348]:(nearest|gptq|adaround)$' 'WEIGHTS:ACTIVATIONS:OUTER:ROUNDING, as 4:4:8:adaround' "$@"
+((${#rows[@]})) || rows=({8:8,4:8,4:4}:0:gptq {4:8,4:4}:{0,8}:adaround)
 
 "$root/scripts/setup.sh" --tests
 build release pare
@@ -20,18 +20,18 @@ export PARE_TORCH_DIR=$torch_dir
 cd -- "$root"
 work=build/repro_ptq model=models/fashion-cnn.onnx
 common=(--data "$fashion_data" --limit "$ptq_samples" --threads "$threads" --device cpu --force --quiet)
-key=$({ sha256sum <"$model"; printf '%s ' "${common[@]}" "${ptq_recipe[@]}"; } | sha256sum | cut -c 1-12)
+key=$({ sha256sum <"$model"; printf '%s ' "${common[@]}" "${ptq_tuning[@]}"; } | sha256sum | cut -c 1-12)
 out=$work/$key
 mkdir -p -- "$out"
 
 # One run: WEIGHTS ACTIVATIONS OUTER ROUNDING SEED.
 run() {
-  local activations=uint8 learned=() run=$out/$1-$2-$3-$4-$5
+  local activations=uint8 tuning=() run=$out/$1-$2-$3-$4-$5
   [[ ! -f $run.json ]] || return 0
   say "${1}-bit weights, ${2}-bit activations, outer layers $3, $4, seed $5"
   (($2 == 8)) || activations=int$2
-  [[ $4 == nearest ]] || learned=("${ptq_recipe[@]}")
-  "$release/pare" quantize "$model" --weights "int$1" --activations "$activations" --outer-bits "$3" "${learned[@]}" "${common[@]}" --seed "$5" \
+  [[ $4 == nearest || $2 == 8 ]] || tuning=("${ptq_tuning[@]}")
+  "$release/pare" quantize "$model" --weights "int$1" --activations "$activations" --outer-bits "$3" --rounding "$4" "${tuning[@]}" "${common[@]}" --seed "$5" \
     -o "$run.onnx" --report "$run.part.json" >&2
   mv -- "$run.part.json" "$run.json"
 }

@@ -1,7 +1,9 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/allclose.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/bmm.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/zeros_like.h>
 #include <doctest/doctest.h>
@@ -118,4 +120,28 @@ TEST_CASE("layer_rows: layers that are no plain products are named") {
   const Graph graph = b.finish(b.node("ConvTranspose", {x, b.weight("w", {4, 3, 2, 2})}));
   CHECK_THROWS_WITH_AS(products(graph, "w", at::randn({1, 4, 8, 8}), values_of(graph, "w")),
                        doctest::Contains("ConvTranspose node"), Error);
+}
+
+TEST_CASE("layer_rows: fewer rows are some of all rows, spread over the positions") {
+  test::GraphBuilder b;
+  const ValueId x = b.input("x", {-1, 4, 24, 20});
+  const Graph graph = b.finish(b.node("Conv", {x, b.weight("w", {6, 2, 3, 3})},
+                                      {{"group", int64_t{2}}, {"pads", std::vector<int64_t>{1, 1, 1, 1}}}));
+  const ValueId id = graph.find("w");
+  const auto rows_of = [&](int64_t most) {
+    std::vector<at::Tensor> pieces;
+    for_each_rows(
+        weight_uses(graph, id).at(0), *graph.value(id).shape, at::arange(2 * 4 * 24 * 20).reshape({2, 4, 24, 20}),
+        [&](const at::Tensor& rows) { pieces.push_back(rows); }, most);
+    return at::cat(pieces, 1);
+  };
+  const at::Tensor all = rows_of(0), some = rows_of(50);
+  CHECK(all.size(1) == 2 * 24 * 20);
+  CHECK(some.size(1) >= 2 * 50);
+  CHECK(some.size(1) < 2 * 110);
+  // The middles of the patches: one of every third row and column of both samples.
+  const at::Tensor middles = some[0].select(1, 4).reshape({2, 8, 7});
+  CHECK(at::equal(middles[0],
+                  at::arange(24 * 20).reshape({24, 20}).slice(0, 1, {}, 3).slice(1, 1, {}, 3).to(at::kFloat)));
+  CHECK(rows_of(1000).size(1) == all.size(1));
 }
