@@ -45,6 +45,13 @@ build() {
   (cd -- "$root" && cmake --build --preset "$preset" --target "$@" "${quiet[@]}") >&2
 }
 
+# samples MODEL COUNT SEED OUT.npz: samples such as the model sees in use (real_samples.py), whole or not at all; not made again.
+samples() {
+  [[ ! -f $4 ]] || return 0
+  "$test_python" "$root/scripts/real_samples.py" "$1" "$2" "$3" "${4%.npz}.part.npz"
+  mv -- "${4%.npz}.part.npz" "$4"
+}
+
 # parse_rows "OPTION..." PATTERN EXAMPLE ARGUMENT...: `--OPTION N`, a number from 1, into the variable of that name, what else there is into the
 # array `rows`, each of which matches the regular expression PATTERN.
 parse_rows() {

@@ -22,14 +22,8 @@ key=$({ sha256sum <"$original"; cat "$root/scripts/real_samples.py"; printf '%s 
 out=$root/build/prune_channels/$key
 mkdir -p -- "$out"
 
-# samples NAME COUNT SEED: images into $out/NAME.npz, whole or not at all.
-samples() {
-  [[ ! -f $out/$1.npz ]] || return 0
-  "$test_python" "$root/scripts/real_samples.py" "$original" "$2" "$3" "$out/$1.part.npz"
-  mv -- "$out/$1.part.npz" "$out/$1.npz"
-}
-samples train 1000 1
-samples fresh 300 2
+samples "$original" 1000 1 "$out/train.npz"
+samples "$original" 300 2 "$out/fresh.npz"
 
 # One run: MACS.
 run() {

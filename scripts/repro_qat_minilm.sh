@@ -20,14 +20,8 @@ key=$({ sha256sum <"$model"; cat "$root/scripts/real_samples.py"; printf '%s ' "
 out=$root/build/repro_qat_minilm/$key
 mkdir -p -- "$out"
 
-# samples NAME COUNT SEED: sentences into $out/NAME.npz, whole or not at all.
-samples() {
-  [[ ! -f $out/$1.npz ]] || return 0
-  "$test_python" "$root/scripts/real_samples.py" "$model" "$2" "$3" "$out/$1.part.npz"
-  mv -- "$out/$1.part.npz" "$out/$1.npz"
-}
-samples train 500 1
-samples fresh 300 2
+samples "$model" 500 1 "$out/train.npz"
+samples "$model" 300 2 "$out/fresh.npz"
 
 # One run: COMMAND and its own options.
 run() {
