@@ -77,7 +77,7 @@ Evaluation evaluate_samples(const Executor& executor, const Parameters& paramete
 Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options, int64_t batch,
                             at::Device device);
 
-// The float outputs of `graph` against those of `reference` for all samples, or the first `most`, batch by batch: the
+// The float outputs of `graph` against those of `reference` for all samples, or the first batches that hold `most`: the
 // memory does not grow with their number. Both have the same inputs and outputs.
 PowerSums compare_samples(const Graph& graph, const Graph& reference, const Dataset& dataset,
                           const DataOptions& options, int64_t batch, at::Device device,

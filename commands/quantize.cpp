@@ -72,7 +72,7 @@ void check(const QuantizeOptions& options) {
   }
   if (options.rounding != "adaround" && options.rounding_steps != QuantizeOptions().rounding_steps)
     fail_usage("--rounding-steps: is for --rounding adaround (got {})", options.rounding);
-  if (options.rounding == "nearest" && options.tune_steps > 0)
+  if (options.rounding == "nearest" && options.tune_steps >= 0)
     fail_usage("--tune-steps: is for --rounding gptq or adaround (got nearest)");
   if (options.tune_steps > 0 && !needs_samples(options))
     fail_usage("--tune-steps: tunes the ranges of activations; give --activations, or leave it out");

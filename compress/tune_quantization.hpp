@@ -33,8 +33,8 @@ using NextBatch = std::function<std::vector<at::Tensor>()>;
 // codes change, and the biases of the placement's layers. The loss is the divergence from the float network's outputs
 // (KL for logits, else the relative squared error) and the relative squared error of its blocks' outputs. Gives what it
 // started from, without biases, where the loss on the first batches is not lower afterwards. `stepped` is called with
-// each step's number. Memory: a run forward and backward with one batch, and eight batches. Throws (exit 3) when the
-// loss is not finite.
+// each step's number. Memory: a run forward and backward with one batch, eight batches, and five times the weights.
+// Throws (exit 3) when the loss is not finite.
 TunedValues tune_quantization(const Graph& graph, const QuantPlacement& placement,
                               const std::map<ValueId, ActivationCodes>& activations,
                               const std::map<ValueId, EncodedWeight>& weights, const TuningConfig& config,

@@ -3,8 +3,8 @@
 #
 # `pare quantize --weights int4` of MiniLM without data against ONNX Runtime's MatMulNBits quantizer (which leaves the embedding table float:
 # so does pare in that row) and NNCF's compress_weights, weights in blocks (default: 32 128): seconds of the whole process on one core, the
-# median of N rounds in turns (default 5), peak memory, bytes, and the cosine of the outputs on 50 sentences in ONNX Runtime. NNCF 3.4.0 and onnx_ir go
-# into PARE_CACHE/peer-int4.
+# median of N rounds in turns (default 5), peak memory, bytes, and the cosine of the outputs on 50 sentences in ONNX Runtime. Exit 1 unless
+# pare is 5 times as fast as the MatMulNBits quantizer and the cosine at most 0.005 below. NNCF 3.4.0 and onnx_ir go into PARE_CACHE/peer-int4.
 source "$(dirname -- "${BASH_SOURCE[0]}")/common.sh"
 
 rounds=5
@@ -39,6 +39,7 @@ measure() {
   PYTHONPATH=$peer taskset -c "$core" /usr/bin/time -a -o "$work/$1" -f '%e %M' "${command[@]}" >"$work/log" 2>&1 || { cat -- "$work/log" >&2; die "$1 failed"; }
 }
 
+table=$work/table
 printf '%-5s %-12s %8s %8s %9s %8s\n' block '' seconds MB bytes cosine
 for block in "${rows[@]}"; do
   rm -f -- "$work"/{pare-matmul,ort,pare,nncf}
@@ -49,5 +50,8 @@ for block in "${rows[@]}"; do
     read -r seconds memory <<<"$(sort -n "$work/$name" | sed -n "$((rounds / 2 + 1))p")"
     printf '%-5s %-12s %8s %8d %9d %8s\n' "$block" "$name" "$seconds" $((memory / 1000)) "$(stat -c %s "$work/$name.onnx")" \
       "$("$test_python" "$root/scripts/bench_quantize_peer.py" cosine "$model" "$work/$name.onnx" "$work/fresh.npz" 2>/dev/null || echo -)"
-  done
+  done | tee -a "$table"
 done
+awk '{ seconds[$2] = $3; cosine[$2] = $6 }
+     $2 == "ort" && (seconds["ort"] < 5 * seconds["pare-matmul"] || cosine["pare-matmul"] < cosine["ort"] - 0.005) { missed = 1 }
+     END { exit missed }' "$table" || die 'pare is not 5 times as fast, or less close'

@@ -190,6 +190,7 @@ class Adaround(unittest.TestCase):
                              (["--rounding", "adaround", "--data", self.data, "--activations", "dynamic"], "not for --activations dynamic"),
                              (["--data", self.data, "--rounding-steps", "5"], "is for --rounding adaround (got gptq)"),
                              (["--data", self.data, "--rounding", "nearest", "--tune-steps", "5"], "is for --rounding gptq or adaround (got nearest)"),
+                             (["--data", self.data, "--rounding", "nearest", "--tune-steps", "0"], "is for --rounding gptq or adaround (got nearest)"),
                              (["--rounding", "adaround", "--data", self.data, "--activations", "none", "--tune-steps", "5"], "ranges of activations"),
                              (["--rounding", "adaround", "--data", self.data, "--activations", "int4", "--bias-correct"], "trains the biases")):
             self.assertIn(words, pare(self.model, *extra, "-o", self.out, code=2).stderr)
