@@ -5,8 +5,8 @@
 
 namespace pare {
 
-// Metrics: accuracy, accuracy_before, accuracy_drop, loss, agreement, and bytes_ratio with a single output. Result: float_values
-// (name and the noise it would add to the outputs), the values that stay float with 8-bit activations.
+// Metrics: accuracy, accuracy_before, accuracy_drop, loss, agreement, and bytes_ratio with a single output. Result:
+// float_values (name and the noise it would add to the outputs), the values that stay float with 8-bit activations.
 struct QatOptions : TrainingCommand {
   std::string model;
   std::string weights = "int8";       // int8 | int4 | int3 | int2
