@@ -1,13 +1,12 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/ne.h>
 
+#include "commands/calibration_run.hpp"
 #include "commands/model_summary.hpp"
 #include "commands/qat.hpp"
 #include "commands/qat_result_run.hpp"
 #include "commands/quantize_output.hpp"
 #include "commands/training_run.hpp"
-#include "compress/calibrate.hpp"
-#include "compress/noise_shares.hpp"
 #include "compress/qat_export.hpp"
 #include "compress/qat_start.hpp"
 #include "compress/selection.hpp"
@@ -68,21 +67,24 @@ struct Start {
 class Starter {
  public:
   Starter(const QatOptions& options, const Graph& graph, const QatGrids& grids, at::Device device, RunContext& context)
-      : options_(options),
-        graph_(graph),
+      : graph_(graph),
         grids_(grids),
-        device_(device),
-        samples_(calibration_samples(options, graph, context)) {}
+        calibration_(Calibration::parse(options.calibration)),
+        samples_(calibration_samples(options, graph, context)),
+        runs_{
+            *samples_, options.data, options.model, options.training.batch, static_cast<uint64_t>(options.compute.seed),
+            device} {}
 
   Start start(const PlaceAll& place_all) {
     QuantPlacement whole = place_all({});
-    const auto choices = calibrate(whole);
+    const auto choices = calibrate(
+        graph_, whole, calibration_, [&](const QuantPlace& place) { return code_form_of(place, grids_); }, runs_);
     if (grids_.activation_bits < 8) {
       Start start{std::move(whole), {}};
       for (const auto& [value, choice] : choices) start.codes[value] = choice.front().codes;
       return start;
     }
-    const std::map<ValueId, NoiseShare> shares = noise(whole, choices);
+    const std::map<ValueId, NoiseShare> shares = measure_noise(graph_, whole, choices, {}, {}, runs_);
     const std::set<ValueId> islands = float_islands(whole, shares, {}, [&](const std::set<ValueId>& floats) {
       return integer_products(graph_, place_all(floats));
     });
@@ -94,41 +96,11 @@ class Starter {
   }
 
  private:
-  template <typename See>
-  void run(int64_t batch, int64_t most, const See& see) const {
-    const Binding binding = bind_samples(graph_, *samples_, options_.data);
-    Loader loader(*samples_, loader_config(binding, *samples_, options_.data, batch));
-    loader.start(0);
-    for (int64_t i = 0; i < most; ++i) {
-      const Batch* const next = loader.next();
-      if (next == nullptr) break;
-      see(inputs_of(*next, device_));
-    }
-  }
-
-  std::map<ValueId, std::vector<CodesChoice>> calibrate(const QuantPlacement& placement) const {
-    const c10::AutoGradMode no_grad(false);
-    const Executor executor(graph_);
-    const Parameters parameters(graph_, device_, Training::off);
-    Calibrator calibrator(graph_, placement, Calibration::parse(options_.calibration), device_);
-    run(options_.training.batch, samples_->size(), [&](const std::vector<at::Tensor>& inputs) {
-      (void)executor.run(parameters, inputs, false, &calibrator.observation());
-    });
-    return calibrator.choices([&](const QuantPlace& place) { return code_form_of(place, grids_); });
-  }
-
-  std::map<ValueId, NoiseShare> noise(const QuantPlacement& placement,
-                                      const std::map<ValueId, std::vector<CodesChoice>>& choices) const {
-    NoiseShares meter(graph_, placement, choices, {}, {}, device_, static_cast<uint64_t>(options_.compute.seed));
-    run(1, noise_samples, [&](const std::vector<at::Tensor>& inputs) { meter.add(inputs); });
-    return meter.shares();
-  }
-
-  const QatOptions& options_;
   const Graph& graph_;
   const QatGrids& grids_;
-  at::Device device_;
+  Calibration calibration_;
   DatasetPtr samples_;
+  SampleRuns runs_;
 };
 
 // The model with fake quantization where its file will have Q/DQ: as the file has it already, or from post-training

@@ -1,7 +1,6 @@
 #include <chrono>
 #include <memory>
 
-#include "commands/quantize_methods_run.hpp"
 #include "commands/quantize_rounding_run.hpp"
 
 namespace pare {
@@ -16,7 +15,7 @@ class WeightsAlone {
         search_(config.search),
         samples_(
             open_samples({options.data, graph, context, options.compute.seed}, options.data.data, options.data.split)),
-        runs_{options, *samples_, device},
+        runs_(sample_runs(options, *samples_, device)),
         rounding_(graph, graph, device, adaround_config(options, *samples_),
                   [this](const auto& take) { runs_.for_each(graph_, take); }) {}
 

@@ -1,8 +1,7 @@
 #include <memory>
 
 #include "commands/engine_run.hpp"
-#include "commands/quantize.hpp"
-#include "commands/quantize_methods_run.hpp"
+#include "commands/quantize_rounding_run.hpp"
 #include "compress/gptq_rounding.hpp"
 
 namespace pare {
@@ -20,7 +19,7 @@ class WeightsByGptq {
             open_samples({options.data, graph, context, options.compute.seed}, options.data.data, options.data.split)),
         executor_(graph),
         parameters_(graph, device, Training::off),
-        runs_{options, *samples_, device},
+        runs_(sample_runs(options, *samples_, device)),
         rounding_(graph, matrices(graph, config), device,
                   [this](const Observation& observation) { run(observation); }) {}
 

@@ -1,7 +1,5 @@
 #include "commands/quantize_methods_run.hpp"
 
-#include <limits>
-
 #include "compress/bias_correction.hpp"
 #include "compress/equalize.hpp"
 #include "compress/smooth.hpp"
@@ -12,7 +10,7 @@ namespace pare {
 namespace {
 
 // That tell the ranges of channels against each other.
-constexpr int64_t range_samples = 64;
+constexpr int64_t range_samples = 32;
 
 std::map<ValueId, std::vector<float>> absmax_of(const Graph& graph, const std::map<ValueId, int64_t>& axes,
                                                 const SampleRuns& runs) {
@@ -27,24 +25,23 @@ std::map<ValueId, std::vector<float>> absmax_of(const Graph& graph, const std::m
 }
 
 // Weights with one scale a tensor gain by equal ranges of their own; with one a channel only the values do.
-int64_t equalize_layers(Graph& graph, const SampleRuns& runs) {
+int64_t equalize_layers(Graph& graph, bool per_channel, const SampleRuns& runs) {
   const auto spans = equalization_spans(graph);
-  if (runs.options.granularity == "tensor")
-    return run_pass(graph, "equalize", [&](Graph& g) { return static_cast<int>(equalize(g, spans)); });
+  if (!per_channel) return run_pass(graph, "equalize", [&](Graph& g) { return static_cast<int>(equalize(g, spans)); });
   std::map<ValueId, int64_t> axes;
   for (const EqualizationSpan& span : spans) axes[span.value] = span.axis;
   const auto ranges = absmax_of(graph, axes, runs);
   return run_pass(graph, "equalize", [&](Graph& g) { return static_cast<int>(equalize(g, spans, &ranges)); });
 }
 
-Smoothed smooth_products(Graph& graph, const SampleRuns& runs) {
+Smoothed smooth_products(Graph& graph, double strength, const SampleRuns& runs) {
   const auto sites = smooth_sites(graph);
   std::map<ValueId, int64_t> axes;
   for (const SmoothSite& site : sites) axes[site.value] = -1;
   const auto absmax = absmax_of(graph, axes, runs);
   Smoothed smoothed;
   run_pass(graph, "smooth", [&](Graph& g) {
-    smoothed = smooth(g, sites, absmax, runs.options.smooth);
+    smoothed = smooth(g, sites, absmax, strength);
     return static_cast<int>(smoothed.sites);
   });
   return smoothed;
@@ -52,32 +49,15 @@ Smoothed smooth_products(Graph& graph, const SampleRuns& runs) {
 
 }  // namespace
 
-void SampleRuns::for_each(const Graph& graph, int64_t size, int64_t most,
-                          const std::function<void(std::span<const at::Tensor>)>& see,
-                          const std::function<bool()>& enough) const {
-  const Binding binding = with_context(options.model, [&] { return bind_samples(graph, samples, options.data); });
-  Loader loader(samples, loader_config(binding, samples, options.data, size));
-  loader.start(0);
-  for (int64_t i = 0; i < most && !(enough && enough()); ++i) {
-    const Batch* const batch = loader.next();
-    if (batch == nullptr) break;
-    see(inputs_of(*batch, device));
-  }
-}
-
-void SampleRuns::for_each(const Graph& graph, const std::function<void(std::span<const at::Tensor>)>& see) const {
-  for_each(graph, options.batch, std::numeric_limits<int64_t>::max(), see);
-}
-
-std::set<ValueId> balance_channels(Graph& graph, const SampleRuns& runs, Json& result) {
+std::set<ValueId> balance_channels(Graph& graph, const QuantizeOptions& options, const SampleRuns& runs, Json& result) {
   std::set<ValueId> floats;
-  if (runs.options.equalize) result["equalized"] = equalize_layers(graph, runs);
-  if (runs.options.smooth >= 0) {
-    Smoothed smoothed = smooth_products(graph, runs);
+  if (options.equalize) result["equalized"] = equalize_layers(graph, options.granularity != "tensor", runs);
+  if (options.smooth >= 0) {
+    Smoothed smoothed = smooth_products(graph, options.smooth, runs);
     result["smoothed"] = smoothed.sites;
     floats = std::move(smoothed.floats);
   }
-  if (runs.options.bias_correct) run_pass(graph, "add_missing_biases", add_missing_biases);
+  if (options.bias_correct) run_pass(graph, "add_missing_biases", add_missing_biases);
   return floats;
 }
 

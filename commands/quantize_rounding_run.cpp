@@ -25,11 +25,10 @@ void add_seconds(LearnedRounding& learned, Clock::time_point start) {
 
 // Shuffled batches of full size, epoch after epoch.
 NextBatch endless_batches(const SampleRuns& runs, const Graph& graph) {
-  const QuantizeOptions& options = runs.options;
   LoaderConfig config =
-      loader_config(bind_samples(graph, runs.samples, options.data), runs.samples, options.data, options.batch);
+      loader_config(bind_samples(graph, runs.samples, runs.data), runs.samples, runs.data, runs.batch);
   config.shuffle = config.drop_last = true;
-  config.seed = static_cast<uint64_t>(options.compute.seed);
+  config.seed = runs.seed;
   const auto loader = std::make_shared<Loader>(runs.samples, config);
   loader->start(0);
   return [loader, device = runs.device, epoch = int64_t{0}]() mutable {
@@ -55,6 +54,10 @@ void round_layers(const RoundingTask& task, LearnedRounding& learned, const Roun
 }
 
 }  // namespace
+
+SampleRuns sample_runs(const QuantizeOptions& options, const Dataset& samples, at::Device device) {
+  return {samples, options.data, options.model, options.batch, static_cast<uint64_t>(options.compute.seed), device};
+}
 
 SequentialConfig adaround_config(const QuantizeOptions& options, const Dataset& samples) {
   SequentialConfig config;
@@ -86,11 +89,12 @@ LearnedRounding round_by_gptq(const RoundingTask& task, const SampleRuns& runs) 
   return learned;
 }
 
-LearnedRounding round_by_adaround(const RoundingTask& task, const SampleRuns& runs, RunContext& context) {
+LearnedRounding round_by_adaround(const RoundingTask& task, const QuantizeOptions& options, const SampleRuns& runs,
+                                  RunContext& context) {
   LearnedRounding learned;
   const Clock::time_point start = Clock::now();
   SequentialRounding rounding(task.graph, simulate_activations(task.graph, task.placement, task.activations),
-                              runs.device, adaround_config(runs.options, runs.samples),
+                              runs.device, adaround_config(options, runs.samples),
                               [&](const auto& take) { runs.for_each(task.graph, take); });
   Progress progress("rounding", static_cast<int64_t>(task.placement.layers.size()),
                     progress_style(context.quiet, stderr));

@@ -1,7 +1,8 @@
 // Rounding by samples of weights whose activations are quantized too.
 #pragma once
 
-#include "commands/quantize_methods_run.hpp"
+#include "commands/calibration_run.hpp"
+#include "commands/quantize.hpp"
 #include "compress/sequential_rounding.hpp"
 #include "compress/static_quantizer.hpp"
 
@@ -25,13 +26,17 @@ struct RoundingTask {
   const StaticConfig& config;
 };
 
+// `samples`, which must live on, as the options run them.
+SampleRuns sample_runs(const QuantizeOptions& options, const Dataset& samples, at::Device device);
+
 SequentialConfig adaround_config(const QuantizeOptions& options, const Dataset& samples);
 
 // The placement's weights by the Hessians of what their layers are given in float, on the first samples.
 LearnedRounding round_by_gptq(const RoundingTask& task, const SampleRuns& runs);
 
 // The placement's weights layer after layer, each behind what was quantized before.
-LearnedRounding round_by_adaround(const RoundingTask& task, const SampleRuns& runs, RunContext& context);
+LearnedRounding round_by_adaround(const RoundingTask& task, const QuantizeOptions& options, const SampleRuns& runs,
+                                  RunContext& context);
 
 // Tunes what was rounded, and activations and biases, by the outputs.
 void tune_rounding(const RoundingTask& task, const SampleRuns& runs, int64_t steps, LearnedRounding& learned,

@@ -5,9 +5,7 @@
 #include "commands/quantize_output.hpp"
 #include "commands/quantize_rounding_run.hpp"
 #include "commands/quantize_runtime_run.hpp"
-#include "compress/calibrate.hpp"
 #include "compress/float_search.hpp"
-#include "compress/noise_shares.hpp"
 #include "compress/selection.hpp"
 #include "compress/static_quantizer.hpp"
 #include "src/core/error.hpp"
@@ -19,7 +17,7 @@ namespace pare {
 namespace {
 
 // Of those of the calibration, that the written file is compared on where there are no test samples.
-constexpr int64_t compared_samples = 128;
+constexpr int64_t compared_samples = 32;
 // Of --max-drop.
 constexpr int evaluations = 8;
 
@@ -44,12 +42,13 @@ class StaticRun {
     place_all(prepared);
     const auto samples = open_samples(sample_use(options_.data), options_.data.data, options_.data.split);
     if (options_.output.dry_run) return plan(prepared, place_all(prepared), *samples);
-    const SampleRuns runs{options_, *samples, device_};
-    kept_floats_ = balance_channels(prepared, runs, methods_);
+    const SampleRuns runs = sample_runs(options_, *samples, device_);
+    kept_floats_ = balance_channels(prepared, options_, runs, methods_);
     const QuantPlacement whole = place_all(prepared);
-    choices_ = calibrate(prepared, whole, *samples);
+    choices_ = calibrate(
+        prepared, whole, calibration_, [&](const QuantPlace& place) { return form(place); }, runs);
     if (options_.rounding == "gptq") learned_ = round(prepared, whole, runs);
-    shares_ = noise_shares(prepared, whole, *samples);
+    shares_ = measure_noise(prepared, whole, choices_, static_config(), learned_.weights, runs);
     const std::set<ValueId> islands = float_islands(whole, shares_, {}, [&](const std::set<ValueId>& floats) {
       return integer_products(prepared, placed(prepared, floats));
     });
@@ -152,7 +151,7 @@ class StaticRun {
     const std::map<ValueId, ActivationCodes> codes = codes_of(placement, whole);
     const StaticConfig config = static_config();
     return with_context(options_.model, [&] {
-      return round_by_adaround({prepared, placement, codes, config}, runs, context_);
+      return round_by_adaround({prepared, placement, codes, config}, options_, runs, context_);
     });
   }
 
@@ -261,29 +260,6 @@ class StaticRun {
     config.integer_bias = !tensorrt_;
     config.int4 = options_.opset >= 21;
     return config;
-  }
-
-  std::map<ValueId, std::vector<CodesChoice>> calibrate(const Graph& graph, const QuantPlacement& placement,
-                                                        const Dataset& samples) {
-    const c10::AutoGradMode no_grad(false);
-    const Executor executor(graph);
-    const Parameters parameters(graph, device_, Training::off);
-    Calibrator calibrator(graph, placement, calibration_, device_);
-    SampleRuns{options_, samples, device_}.for_each(graph, [&](std::span<const at::Tensor> inputs) {
-      executor.run(parameters, inputs, false, &calibrator.observation());
-    });
-    return with_context(options_.model,
-                        [&] { return calibrator.choices([&](const QuantPlace& place) { return form(place); }); });
-  }
-
-  // What each rounded value adds to the outputs, on the first samples of the calibration.
-  std::map<ValueId, NoiseShare> noise_shares(const Graph& graph, const QuantPlacement& placement,
-                                             const Dataset& samples) {
-    NoiseShares meter(graph, placement, choices_, static_config(), learned_.weights, device_,
-                      static_cast<uint64_t>(options_.compute.seed));
-    SampleRuns{options_, samples, device_}.for_each(graph, 1, noise_samples,
-                                                    [&](std::span<const at::Tensor> inputs) { meter.add(inputs); });
-    return meter.shares();
   }
 
   Json lineage() const {

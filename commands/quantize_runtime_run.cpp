@@ -29,22 +29,25 @@ Json json_of(const std::string& source, const IntegerKernels& kernels) {
 }
 
 // What the runtime makes of the file, by the graph that it writes when it is asked to: into a folder of its own, since
-// any name beside the output may be the user's.
-void count_kernels(const OrtLibrary& library, const std::string& path, RunContext& context) {
+// any name beside the output may be the user's. False where it does not take the file.
+bool count_kernels(const OrtLibrary& library, const std::string& path, RunContext& context) {
   std::error_code ignored;
   std::string folder = (fs::temp_directory_path(ignored) / "pare-optimized-XXXXXX").string();  // mkdtemp's template
-  if (::mkdtemp(folder.data()) == nullptr) return;
+  if (::mkdtemp(folder.data()) == nullptr)
+    return !refusal([&] { return OrtSession::from_file(library, path, OrtConfig{1, true}); });
   const std::string optimized = folder + "/model.onnx";
   OrtConfig config{1, true};
   config.optimized_path = optimized;
+  const bool taken = !refusal([&] { return OrtSession::from_file(library, path, config); });
   try {
-    OrtSession::from_file(library, path, config);
-    context.report.result["integer_kernels"] =
-        json_of("ONNX Runtime " + library.version(), integer_kernels(read_graph(load_model(optimized).onnx)));
+    if (taken)
+      context.report.result["integer_kernels"] =
+          json_of("ONNX Runtime " + library.version(), integer_kernels(read_graph(load_model(optimized).onnx)));
   } catch (const Error&) {
     // Not every optimized graph can be read again: what was planned stays in the report.
   }
   fs::remove_all(folder, ignored);
+  return taken;
 }
 
 std::vector<std::string> onnx_files(const ModelOutputOptions& output) {
@@ -76,9 +79,7 @@ void measure_in_runtime(const RuntimeCheck& check, std::span<const at::Tensor> i
   if (files.empty()) return;
   const Runtimes runtimes = find_runtimes("auto");
   if (!runtimes.ort) return;
-  const OrtConfig config{static_cast<int>(check.options.compute.threads), true};
-  if (refusal([&] { return OrtSession::from_file(*runtimes.ort, files.front(), config); })) return;
-  count_kernels(*runtimes.ort, files.front(), context);
+  if (!count_kernels(*runtimes.ort, files.front(), context)) return;
   if (!check.device.is_cpu() || check.options.profile == "tensorrt") return;
   const LatencyMeter meter(check.original, {inputs.begin(), inputs.end()}, check.options.compute.threads, check.device);
   const double share = meter.share(load_executable(files.front()));

@@ -21,7 +21,7 @@ bool is_plain_product(const std::vector<WeightUse>& uses, const Shape& shape) {
 
 // Of K inputs, that each run must give.
 int64_t rows_of_a_run(const HessianRows& rows, int64_t inputs) {
-  constexpr int64_t least = 1024;
+  constexpr int64_t least = 64;
   return rows.per_input == 0 ? 0 : std::max(least, (rows.per_input * inputs + rows.runs - 1) / rows.runs);
 }
 
@@ -60,7 +60,8 @@ LayerHessians::LayerHessians(const Graph& graph, const std::vector<ValueId>& wei
   }
   const auto full = [&](size_t i) {
     const Hessian& hessian = hessians_[i];
-    return rows.per_input > 0 && runs[i] >= rows.runs && hessian.rows() >= rows.per_input * hessian.matrices().size(-1);
+    const int64_t wanted = rows.per_input * hessian.matrices().size(-1);
+    return rows.per_input > 0 && runs[i] >= rows.runs && (hessian.rows() >= wanted || runs[i] >= 2 * rows.runs);
   };
   observation.enough = [&] {
     for (size_t i = 0; i < hessians_.size(); ++i)

@@ -33,8 +33,13 @@ at::Tensor patches(const at::Tensor& x, const Windows& windows, int64_t groups, 
   if (most > 0) {
     double share = 1.0 / static_cast<double>(most);
     for (int64_t i = 0; i < spatial; ++i) share *= static_cast<double>(view.size(2 + i));
-    const auto step = static_cast<int64_t>(std::pow(share, 1.0 / static_cast<double>(spatial)));
-    for (int64_t i = 0; i < spatial; ++i) view = spaced(view, 2 + i, std::min(step, view.size(2 + i)));
+    for (int64_t i = 0; i < spatial; ++i) {
+      const auto step = static_cast<int64_t>(std::pow(share, 1.0 / static_cast<double>(spatial - i)));
+      if (step <= 1) continue;
+      const int64_t before = view.size(2 + i);
+      view = spaced(view, 2 + i, std::min(step, before));
+      share *= static_cast<double>(view.size(2 + i)) / static_cast<double>(before);
+    }
   }
   // [N, C, positions..., k...] -> [groups, N, positions..., C/groups, k...]
   std::vector<int64_t> sizes = view.sizes().vec();
@@ -62,10 +67,11 @@ void for_each_patches(const Node& node, const Shape& weight_shape, const at::Ten
     pads.push_back(windows.pads_end[i]);
     per_sample *= windows.kernel[i] * std::max<int64_t>(1, windows.output_size(i, sizes[i]));
   }
+  const bool padded = std::any_of(pads.begin(), pads.end(), [](int64_t pad) { return pad != 0; });
   const int64_t step = std::max<int64_t>(1, patch_elements / std::max<int64_t>(1, per_sample));
   for (int64_t begin = 0; begin < data.size(0); begin += step) {
     const at::Tensor piece = at::slice(data, 0, begin, begin + step).to(at::kFloat);
-    take(patches(at::constant_pad_nd(piece, pads, 0), windows, node.integer("group", 1), most));
+    take(patches(padded ? at::constant_pad_nd(piece, pads, 0) : piece, windows, node.integer("group", 1), most));
   }
 }
 

@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/empty_strided.h>
 
 #include "src/core/random.hpp"
 #include "src/exec/tensors.hpp"
@@ -34,14 +35,25 @@ at::Tensor random_signs(const at::Tensor& like, RandomKey key, uint32_t part) {
   return signs.to(like.device());
 }
 
-// At most `most_elements` of the tensor's places, drawn at random; undefined for all of them.
-at::Tensor drawn_places(int64_t size, RandomKey key, uint32_t part) {
-  if (size <= most_elements) return {};
+// At most `most_elements` places of a tensor's memory, drawn at random; undefined for all of them.
+at::Tensor drawn_places(int64_t elements, RandomKey key, uint32_t part) {
+  if (elements <= most_elements) return {};
   at::Tensor places = at::empty({most_elements}, at::kLong);
   int64_t* const target = places.mutable_data_ptr<int64_t>();
   for (int64_t i = 0; i < most_elements; ++i)
-    target[i] = static_cast<int64_t>(random_below(static_cast<uint64_t>(size), key, static_cast<uint64_t>(i), part));
+    target[i] =
+        static_cast<int64_t>(random_below(static_cast<uint64_t>(elements), key, static_cast<uint64_t>(i), part));
   return places;
+}
+
+// The elements at `places` of `like`'s memory; where the tensor lies alike, the others are not copied.
+at::Tensor elements_of(const at::Tensor& tensor, const at::Tensor& like, const at::Tensor& places) {
+  at::Tensor whole = tensor.detach();
+  if (!like.is_non_overlapping_and_dense()) whole = whole.contiguous();
+  else if (whole.strides() != like.strides())
+    whole = at::empty_strided(like.sizes(), like.strides(), whole.options()).copy_(whole);
+  const at::Tensor flat = whole.as_strided({whole.numel()}, {1});
+  return places.defined() ? flat.index_select(0, places.to(flat.device())) : flat;
 }
 
 // The graph with what its last Softmax and Sigmoid read as further outputs: where they saturate, nothing is seen of a
@@ -111,11 +123,7 @@ at::Tensor NoiseShares::signed_sum(const std::vector<at::Tensor>& outputs) const
 
 void NoiseShares::add_activation(ValueId id, const at::Tensor& value) {
   const at::Tensor places = drawn_places(value.numel(), {seed_, static_cast<uint32_t>(id)}, batches_);
-  const auto part_of = [&](const at::Tensor& whole) {
-    const at::Tensor flat = whole.detach().reshape({-1});
-    return places.defined() ? flat.index_select(0, places.to(flat.device())) : flat;
-  };
-  const at::Tensor values = part_of(value), gradients = part_of(value.grad());
+  const at::Tensor values = elements_of(value, value, places), gradients = elements_of(value.grad(), value, places);
   const double weight = static_cast<double>(value.numel()) / static_cast<double>(std::max<int64_t>(1, values.numel()));
   std::vector<Sums>& sums = sums_.at(id);
   const std::vector<CodesChoice>& choices = choices_.at(id);

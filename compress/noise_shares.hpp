@@ -62,9 +62,6 @@ class NoiseShares {
   uint32_t batches_ = 0;
 };
 
-// How many samples tell where noise comes from.
-inline constexpr int64_t noise_samples = 32;
-
 // The codes that the shares chose, where fewer activations are quantized than in `whole`, which the choices are for.
 std::map<ValueId, ActivationCodes> chosen_codes(const std::map<ValueId, std::vector<CodesChoice>>& choices,
                                                 const std::map<ValueId, NoiseShare>& shares,

@@ -12,6 +12,14 @@ import onnxruntime
 def quantize(model, data, method, out):
     from onnxruntime.quantization import CalibrationDataReader, CalibrationMethod, QuantFormat, quantize_static
 
+    # By default there is a thread for each core, bound to it even where the process may only run on another.
+    class OneThread(onnxruntime.SessionOptions):
+        def __init__(self):
+            super().__init__()
+            self.intra_op_num_threads = 1
+
+    onnxruntime.SessionOptions = OneThread
+
     class Reader(CalibrationDataReader):
         def __init__(self):
             self.arrays = dict(numpy.load(data))

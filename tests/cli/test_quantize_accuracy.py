@@ -101,7 +101,8 @@ class Accuracy(unittest.TestCase):
             model = onnx.load(self.out)
             model.graph.output.append(helper.make_tensor_value_info("r1", TensorProto.FLOAT, None))
             session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-            largest = session.run(["r1"], {"x": np.load(self.model.with_suffix(".npz"))["x"]})[0].max(axis=(0, 2, 3))
+            # Ranges are those of the first 32 samples.
+            largest = session.run(["r1"], {"x": np.load(self.model.with_suffix(".npz"))["x"][:32]})[0].max(axis=(0, 2, 3))
             spread.append(np.log(largest[largest > 0]))
         self.assertGreater(np.ptp(spread[0]), 2)
         np.testing.assert_allclose(spread[1], spread[0] / 2, atol=0.03)
