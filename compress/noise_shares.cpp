@@ -96,10 +96,13 @@ NoiseShares::NoiseShares(const Graph& graph, const QuantPlacement& placement,
     weight_errors_[id] = to_aten(decoded).to(device).sub(parameters_.tensor(id).detach());
     sums_[id].resize(1);
   }
+  for (const Parameter& parameter : parameters_.all())
+    if (!weight_errors_.contains(parameter.value)) at::Tensor(parameter.tensor).set_requires_grad(false);
 }
 
 void NoiseShares::see(ValueId id, const at::Tensor& value) {
-  if (!value.requires_grad()) return;
+  if (!value.is_floating_point()) return;
+  if (!value.requires_grad()) value.set_requires_grad(true);  // nothing before it is asked for
   if (!value.is_leaf()) value.retain_grad();
   watched_[id] = value;
 }
@@ -155,7 +158,7 @@ void NoiseShares::add(std::span<const at::Tensor> inputs) {
     const double change = gradient.mul(error).sum(at::kDouble).item<double>();
     sums_.at(id).front().noise += change * change;
   }
-  for (const Parameter& parameter : parameters_.all()) parameter.tensor.mutable_grad().reset();
+  for (const auto& [id, error] : weight_errors_) parameters_.tensor(id).mutable_grad().reset();
   watched_.clear();
   ++batches_;
 }
