@@ -39,9 +39,11 @@ chain_recipe=(--activations none --quantizer lsq --epochs 15 --batch 128 --optim
 student_recipe=(--epochs 40 --batch 128 --optimizer adamw --lr 1e-2 --weight-decay 1e-3 --lr-schedule cosine --augment flip,shift:1 --precision bf16)
 student_teaching=(--temperature 1 --kd-weight 0.7)
 
-# scripts/repro_prune_lenet.sh: pare distill, pare prune
+# scripts/repro_prune_fashion.sh: pare distill, pare prune
 lenet_recipe=(--optimizer adamw --lr 2e-3 --weight-decay 1e-3 --lr-schedule cosine --augment flip,shift:1 --precision bf16
               --temperature 1 --kd-weight 0.5)
+resnet_recipe=(--optimizer adamw --lr 1e-2 --weight-decay 1e-2 --lr-schedule cosine --augment flip,shift:1 --precision bf16
+               --temperature 1 --kd-weight 0.7)
 
 # scripts/repro_ptq.sh: pare quantize
 ptq_samples=8192

@@ -8,6 +8,7 @@
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/matmul.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/upsample_nearest2d.h>
 #include <ATen/ops/where.h>
 
 #include "src/core/error.hpp"
@@ -89,16 +90,37 @@ void weights_of(const Method& method, const Axis& axis, double x, float* row) {
   for (const auto& [j, weight] : taps) row[j] += static_cast<float>(weight / total);
 }
 
-at::Tensor resize_axis(const at::Tensor& x, const Method& method, const Axis& axis) {
+std::vector<double> source_positions(const Method& method, const Axis& axis) {
   std::vector<double> positions;
   for (int64_t i = 0; i < axis.out; ++i)
     positions.push_back(method.mode == "nearest" ? source_position<float>(method, axis, i)
                                                  : source_position<double>(method, axis, i));
+  return positions;
+}
+
+// Of mode nearest: which element each output position is.
+std::vector<int64_t> source_indices(const Method& method, const Axis& axis) {
+  std::vector<int64_t> indices;
+  for (const double p : source_positions(method, axis))
+    indices.push_back(std::clamp<int64_t>(nearest_index(method.nearest, p), 0, axis.in - 1));
+  return indices;
+}
+
+// Whether every element is repeated, as often as ATen's own operator can tell without rounding.
+bool repeats(const Method& method, const Axis& axis) {
+  const int64_t factor = axis.in > 0 ? axis.out / axis.in : 0;
+  if (factor < 1 || axis.out % axis.in != 0 || (factor & (factor - 1)) != 0) return false;
+  const std::vector<int64_t> indices = source_indices(method, axis);
+  for (int64_t i = 0; i < axis.out; ++i)
+    if (indices[static_cast<size_t>(i)] != i / factor) return false;
+  return true;
+}
+
+at::Tensor resize_axis(const at::Tensor& x, const Method& method, const Axis& axis) {
+  const std::vector<double> positions = source_positions(method, axis);
   at::Tensor y;
   if (method.mode == "nearest") {
-    std::vector<int64_t> indices;
-    for (const double p : positions)
-      indices.push_back(std::clamp<int64_t>(nearest_index(method.nearest, p), 0, axis.in - 1));
+    const std::vector<int64_t> indices = source_indices(method, axis);
     y = at::index_select(x, axis.axis, at::tensor(indices, at::TensorOptions().dtype(at::kLong)).to(x.device()));
   } else {
     std::vector<float> weights(static_cast<size_t>(axis.in * axis.out), 0.0f);
@@ -116,6 +138,17 @@ at::Tensor resize_axis(const at::Tensor& x, const Method& method, const Axis& ax
   const at::Tensor mask =
       at::tensor(inside, at::TensorOptions().dtype(at::kLong)).to(x.device(), at::kBool).reshape(shape);
   return at::where(mask, y, at::full({}, method.extrapolation, y.options()));
+}
+
+at::Tensor resize_axes(const at::Tensor& x, const Method& method, const std::vector<Axis>& axes) {
+  // Larger images in one pass over memory, whatever their layout.
+  const bool image = x.dim() == 4 && axes.size() == 2 && axes[0].axis == 2 && axes[1].axis == 3;
+  if (image && x.is_floating_point() && method.mode == "nearest" && method.coordinates != "tf_crop_and_resize" &&
+      repeats(method, axes[0]) && repeats(method, axes[1]))
+    return at::upsample_nearest2d(x, {axes[0].out, axes[1].out});
+  at::Tensor y = x;
+  for (const Axis& axis : axes) y = resize_axis(y, method, axis);
+  return y;
 }
 
 Method method_of(const Node& node) {
@@ -144,11 +177,12 @@ Step resize(const Site& site) {
   const Method method = method_of(site.node);
   const Node node = site.node;
   return [=](const Call& call) {
-    at::Tensor x = call.in[0];
+    const at::Tensor& x = call.in[0];
     const std::vector<double> scales = reals_of(call, 2);
     const std::vector<double> regions = reals_of(call, 1);
     const std::vector<int64_t> sizes =
         call.in.size() > 3 && call.in[3].defined() ? integers_of(call.in[3]) : std::vector<int64_t>{};
+    std::vector<Axis> axes;
     for (const ResizedAxis& resized : resized_axes(node, x.sizes().vec(), scales, sizes)) {
       Axis axis{static_cast<int64_t>(resized.axis),
                 x.size(static_cast<int64_t>(resized.axis)),
@@ -161,9 +195,9 @@ Step resize(const Site& site) {
         axis.end = regions[resized.listed + regions.size() / 2];
       }
       const bool moves = method.coordinates == "tf_crop_and_resize" && (axis.start != 0 || axis.end != 1);
-      if (axis.in != axis.out || axis.scale != 1 || moves) x = resize_axis(x, method, axis);
+      if (axis.in != axis.out || axis.scale != 1 || moves) axes.push_back(axis);
     }
-    call.out[0] = x;
+    call.out[0] = resize_axes(x, method, axes);
   };
 }
 

@@ -172,6 +172,7 @@ inline std::vector<GradientCase> gradient_cases() {
       {"Trilu", {real({2, 4, 5}), integers({1})}},
       {"TopK", {x, integers({2})}, {{"axis", two}}, 2},
       {"Resize", {image, left_out(), floats({1, 1, 1.7f, 0.6f})}, {{"mode", std::string("linear")}}},
+      {"Resize", {image, left_out(), floats({1, 1, 2, 4})}, {{"mode", std::string("nearest")}}},
       {"GridSample", {image, real({2, 3, 2, 2}, -0.9, 0.9)}, {{"mode", std::string("linear")}}},
       {"RoiAlign",
        {image, fixed({2, 4}, 0.5, 3.5), integers({1, 0})},

@@ -29,6 +29,15 @@ class CornerCases(OperatorCases):
         self.names.append(name)
         write_case(self.folder / name, model, inputs, session(model).run(None, inputs), ["1e-4 1e-4"])
 
+    def test_images_of_repeated_elements(self):
+        for coordinates in ("asymmetric", "half_pixel", "align_corners"):
+            for nearest in ("floor", "ceil", "round_prefer_floor", "round_prefer_ceil"):
+                for height, width in ((2, 2), (8, 4), (1, 2), (3, 2), (49, 64)):
+                    sizes = integers(2, 3, 3 * height, 5 * width)
+                    self.plain("Resize", [reals(2, 3, 3, 5), None, None, sizes], constants=(3,), mode="nearest", nearest_mode=nearest,
+                               coordinate_transformation_mode=coordinates)
+        self.plain("Resize", [reals(0, 3, 3, 5), None, numpy.array([1, 1, 2, 2], numpy.float32)], constants=(2,), mode="nearest")
+
     def test_slices_backwards_begin_inside(self):
         x = reals(1, 3, 5)
         for start, end, axis in ((-4, -9, 0), (-9, -99, 2), (9, -9, 1), (2, 0, 2), (-1, -4, 2)):
