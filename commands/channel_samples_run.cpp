@@ -12,7 +12,6 @@ namespace pare {
 namespace {
 
 constexpr int64_t proof_samples = 4;
-constexpr int64_t evaluation_batch = 500;
 constexpr uint64_t random_draws = 8;
 constexpr size_t most_score_bytes = size_t{1} << 28;
 
@@ -116,7 +115,7 @@ GroupScores ChannelSamples::scores(const Graph& graph, const ChannelGroups& grou
   loader.start(0);
   while (const Batch* batch = loader.next()) {
     for (const at::Tensor& leaf : parameters.leaves()) leaf.mutable_grad() = at::Tensor();
-    const auto outputs = executor.run(parameters, inputs_of(*batch, device_), false);
+    const auto outputs = rows_of(executor.run(parameters, inputs_of(*batch, device_), false), *batch);
     const at::Tensor labels = labels_of(*batch, device_);
     const at::Tensor loss =
         labels.defined() ? cross_entropy(outputs.front(), labels, 0) : sign_projection(outputs, seed);
@@ -129,13 +128,13 @@ GroupScores ChannelSamples::scores(const Graph& graph, const ChannelGroups& grou
 
 std::optional<Metrics> ChannelSamples::measure(const Graph& graph) const {
   if (measured_ == nullptr || !measured_->labelled()) return std::nullopt;
-  return evaluate_samples(graph, *measured_, options_.data, evaluation_batch, device_).metrics;
+  return evaluate_samples(graph, *measured_, options_.data, evaluation_batch(options_.training), device_).metrics;
 }
 
 void ChannelSamples::compare(const Graph& original, const Graph& written, Json& metrics) const {
   if (measured_ == nullptr) return;
   const auto evaluate = [&](const Graph& graph) {
-    return evaluate_samples(graph, *measured_, options_.data, evaluation_batch, device_);
+    return evaluate_samples(graph, *measured_, options_.data, evaluation_batch(options_.training), device_);
   };
   const Evaluation before = evaluate(original);
   const Evaluation after = evaluate(written);

@@ -51,6 +51,11 @@ void add_training_options(CLI::App& app, TrainingOptions& options) {
              "auto: bf16 where the GPU has it");
 }
 
+int64_t evaluation_batch(const TrainingOptions& options) {
+  constexpr int64_t most = 500, batches = 4;
+  return std::min(most, batches * options.batch);
+}
+
 void check_training(const TrainingOptions& options, const DataOptions& data) {
   if (options.early_stop > 0 && data.val.empty() && data.holdout == 0)
     fail_usage("--early-stop: there is nothing to validate on; give --holdout or --val");

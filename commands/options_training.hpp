@@ -52,6 +52,9 @@ struct TeacherOptions {
 // Defaults shown in help are the values that `options` holds when it is added.
 void add_training_options(CLI::App& app, TrainingOptions& options);
 
+// Samples at once where nothing is trained: without gradients they take less memory.
+int64_t evaluation_batch(const TrainingOptions& options);
+
 // Refuses (exit 2) what only works with validation samples when there are none.
 void check_training(const TrainingOptions& options, const DataOptions& data);
 

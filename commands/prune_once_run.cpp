@@ -27,7 +27,7 @@ DatasetPtr measured_samples(const PruneOptions& options, const Graph& graph, Run
 }
 
 Metrics measure_graph(const PruneOptions& options, const Graph& graph, const DatasetPtr& samples, at::Device device) {
-  return evaluate_samples(graph, *samples, options.data, TrainingRun::evaluation_batch, device).metrics;
+  return evaluate_samples(graph, *samples, options.data, evaluation_batch(options.training), device).metrics;
 }
 
 // Writes every output, opens the first again, and fills the report's result and metrics.

@@ -15,8 +15,6 @@ class ScoreSamples {
   ScoreSamples(const PruneOptions& options, const Graph& graph, const Parameters& parameters, at::Device device,
                RunContext& context);
 
-  bool labelled() const { return samples_->labelled(); }
-
   // Runs the model over all samples, without gradients and with the running statistics of batch normalizations.
   void run(const Observation& observation) const;
 

@@ -21,7 +21,6 @@ namespace pare {
 namespace {
 
 constexpr int64_t checked_samples = 1000;
-constexpr int64_t checked_batch = 250;
 constexpr double allowed_share = 1e-3;  // of values that differ by more than one step
 
 std::vector<at::Tensor> run_layers(const Executor& executor, const Parameters& parameters,
@@ -32,14 +31,14 @@ std::vector<at::Tensor> run_layers(const Executor& executor, const Parameters& p
 
 }  // namespace
 
-Simulation::Simulation(TrainingRun& run, const Graph& graph, const DataOptions& data) : run_(run) {
+Simulation::Simulation(TrainingRun& run, const Graph& graph, const DataOptions& data, int64_t batch) : run_(run) {
   for (const Node& node : graph.nodes)
     if (is_fake_quant(node) && !graph.value(node.inputs[0]).constant)
       places_.push_back(
           {graph.value(node.outputs[0]).name, node.name, double{graph.value(node.inputs[1]).constant->as<float>()[0]}});
   const Dataset& samples = run.final_samples();
   const Binding binding = bind_samples(run.student().graph, samples, data);
-  Loader loader(samples, loader_config(binding, samples, data, checked_batch));
+  Loader loader(samples, loader_config(binding, samples, data, batch));
   loader.start(0);
   for (int64_t seen = 0; seen < checked_samples;) {
     const Batch* batch = loader.next();

@@ -10,7 +10,7 @@ namespace pare {
 class Simulation {
  public:
   // `graph`: the trained graph with its FakeQuants, whose steps are the distance of two codes.
-  Simulation(TrainingRun& run, const Graph& graph, const DataOptions& data);
+  Simulation(TrainingRun& run, const Graph& graph, const DataOptions& data, int64_t batch);
 
   // Runs a written graph on the same samples, each layer on what the trained one has there: a code that rounding moves
   // in one layer is not counted in those behind it. Throws (exit 1) naming the first layer of which more than a

@@ -26,8 +26,9 @@ QatGrids grids_of(const QatOptions& options) {
   grids.outer_bits = static_cast<int>(options.outer_bits);
   grids.quantizer = options.quantizer;
   const int64_t weight_bits = options.weights.back() - '0';
-  grids.weight_bits = [&options, weight_bits](const std::string& weight, const std::string& node) {
-    return static_cast<int>(bits_of(options.bits, weight, node, weight_bits));
+  grids.weight_bits = [&options, weight_bits](const std::string& weight, const std::string& node, bool outer) {
+    const int64_t others = outer && options.outer_bits > 0 ? options.outer_bits : weight_bits;
+    return static_cast<int>(bits_of(options.bits, weight, node, others));
   };
   return grids;
 }
@@ -244,7 +245,7 @@ ExitCode run_qat(const QatOptions& options, RunContext& context) {
   set_constants(graph, run.parameters().export_tensors());
   fold_into_steps(graph);
   const ExportedGraph exported = lower_fake_quant(graph, {options.opset >= 21});
-  const Simulation simulation(run, graph, options.data);
+  const Simulation simulation(run, graph, options.data, options.training.batch);
   const QuantizedOutput written = write_quantized(
       with_grids(run.student().model, exported.grids), exported.graph, lineage_of(options), options.output,
       [&](const Graph& again) { simulation.check(again); }, context);

@@ -119,8 +119,10 @@ void add_quantization_options(CLI::App& app, QuantizeOptions& options) {
   app.option_defaults()->group("Quantization");
   add_choice(app, "--weights", {"int8", "int4", "int3", "int2"}, options.weights,
              "type of the weights; below int8 with activations they are written as int8 codes, else as int4");
-  add_choice(app, "--activations", {"uint8", "int8", "int4", "int3", "int2", "dynamic", "none"}, options.activations,
-             "none and dynamic (at run time) need no data [uint8 with --data, int8 for tensorrt, else none]");
+  add_choice(
+      app, "--activations", {"uint8", "int8", "int4", "int3", "int2", "dynamic", "none"}, options.activations,
+      "none and dynamic (at run time) need no data [uint8 with --data, int8 for tensorrt; none without, and with "
+      "--rounding gptq or --bits-budget]");
   add_integer(app, "--outer-bits", {0, 8}, options.outer_bits,
               "with activations: bits of the first and last layer's weights and inputs; 0: as the others");
   add_text(app, "--granularity", "tensor|channel|block:N", options.granularity,
@@ -168,7 +170,7 @@ std::vector<std::string> measurable_of(const QuantizeOptions& options) {
   if (!needs_samples(options)) return names;
   return joined({names,
                  {"metrics.cosine", "metrics.snr_db", "metrics.accuracy", "metrics.accuracy_before",
-                  "metrics.accuracy_drop", "metrics.loss"}});
+                  "metrics.accuracy_drop", "metrics.loss", "metrics.speedup"}});
 }
 
 }  // namespace

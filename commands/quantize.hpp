@@ -13,17 +13,18 @@
 namespace pare {
 
 // Metrics: bytes_ratio with a single output; with samples cosine and snr_db of the outputs against the input's (on the
-// test samples where there are some, else on 128 of those that calibrate); with
-// labels accuracy, accuracy_before, accuracy_drop, loss. Result: with samples float_values (name, node and the noise it
+// test samples where there are some, else on those that calibrate, of unlabelled ones on 32); with labels accuracy,
+// accuracy_before, accuracy_drop, loss. Result: with samples float_values (name, node and the noise it
 // would add to the outputs), the values that stay float for the outputs' sake; equalized and smoothed (numbers of
 // places), corrected_biases (layer, shift) where these were asked for; integer_kernels (source, convolutions, products:
 // integer, all), and where ONNX Runtime is found metrics.speedup.
 struct QuantizeOptions {
   std::string model;
   std::string weights = "int8";  // int8 | int4 | int3 | int2
-  std::string
-      activations;         // uint8 | int8 | int4 | int3 | int2 | dynamic | none; empty: by profile with data, else none
-  int64_t outer_bits = 0;  // of the first and last layer, with activations; 0: as the others
+  // uint8 | int8 | int4 | int3 | int2 | dynamic | none; empty: by profile with data, none without, and with --rounding
+  // gptq or --bits-budget.
+  std::string activations;
+  int64_t outer_bits = 0;           // of the first and last layer, with activations; 0: as the others
   std::string granularity;          // tensor | channel | block:N; empty: channel with activations, else block:32
   std::string calibration = "mse";  // minmax | percentile:P | entropy | mse
   bool symmetric = false;           // activations

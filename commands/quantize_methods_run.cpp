@@ -29,7 +29,9 @@ int64_t equalize_layers(Graph& graph, bool per_channel, const SampleRuns& runs) 
   const auto spans = equalization_spans(graph);
   if (!per_channel) return run_pass(graph, "equalize", [&](Graph& g) { return static_cast<int>(equalize(g, spans)); });
   std::map<ValueId, int64_t> axes;
-  for (const EqualizationSpan& span : spans) axes[span.value] = span.axis;
+  for (const EqualizationSpan& span : spans)
+    if (span.depthwise()) axes[span.value] = span.axis;
+  if (axes.empty()) return 0;
   const auto ranges = absmax_of(graph, axes, runs);
   return run_pass(graph, "equalize", [&](Graph& g) { return static_cast<int>(equalize(g, spans, &ranges)); });
 }

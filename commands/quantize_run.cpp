@@ -1,4 +1,5 @@
 #include "commands/engine_run.hpp"
+#include "commands/gates.hpp"
 #include "commands/model_summary.hpp"
 #include "commands/quantize.hpp"
 #include "commands/quantize_methods_run.hpp"
@@ -42,6 +43,7 @@ class StaticRun {
     place_all(prepared);
     const auto samples = open_samples(sample_use(options_.data), options_.data.data, options_.data.split);
     if (options_.output.dry_run) return plan(prepared, place_all(prepared), *samples);
+    open_measured(samples);
     const SampleRuns runs = sample_runs(options_, *samples, device_);
     kept_floats_ = balance_channels(prepared, options_, runs, methods_);
     const QuantPlacement whole = place_all(prepared);
@@ -70,7 +72,7 @@ class StaticRun {
         loaded_.model, quantized.graph, lineage(), options_.output, [](const Graph&) {}, context_,
         [&](const OnnxModel& model) { require_runtime_takes(runtime_check(), model, context_); });
     methods_["integer_kernels"] = planned_kernels(prepared, quantized.placement);
-    report_comparison(written.graph, *samples);
+    report_comparison(written.graph);
     std::vector<at::Tensor> one;
     runs.for_each(loaded_.graph, 1, 1, [&](std::span<const at::Tensor> inputs) {
       for (const at::Tensor& input : inputs) one.push_back(input.clone());
@@ -170,9 +172,8 @@ class StaticRun {
     Graph corrected = prepared;
     Json result;
     correct_biases(corrected, measured.graph, measured.placement, runs, result);
-    const auto reference = evaluate(loaded_.graph, runs.samples).outputs;
     const auto nearness = [&](const Graph& graph) {
-      return power_sums(evaluate(quantize(graph, whole, floats).graph, runs.samples).outputs, reference).snr_db();
+      return compare(quantize(graph, whole, floats).graph, runs.samples, runs.samples.size()).snr_db();
     };
     const double before = nearness(prepared), after = nearness(corrected);
     if (after < before) {
@@ -189,7 +190,8 @@ class StaticRun {
 
   // Chooses by the samples of the calibration: those of the test only measure the result.
   FloatSearch search(const Graph& prepared, const QuantPlacement& whole, size_t first, const Dataset& samples) {
-    const Evaluation before = evaluate(loaded_.graph, samples);
+    const bool classes = classifies(samples);
+    const double accuracy = classes ? evaluate(loaded_.graph, samples).metrics.accuracy : 0;
     Progress progress("max-drop", evaluations, progress_style(context_.quiet, stderr));
     int64_t done = 0;
     // Files without any quantized layer are no answer.
@@ -200,9 +202,9 @@ class StaticRun {
     };
     while (last > first + 1 && nothing_left(last - 1)) --last;
     return search_floats(first, last, options_.max_drop, evaluations, [&](size_t floats) {
-      const Evaluation after = evaluate(quantize(prepared, whole, floats).graph, samples);
-      const double drop = samples.labelled() ? before.metrics.accuracy - after.metrics.accuracy
-                                             : 1 - power_sums(after.outputs, before.outputs).cosine();
+      const Graph changed = quantize(prepared, whole, floats).graph;
+      const double drop = classes ? accuracy - evaluate(changed, samples).metrics.accuracy
+                                  : 1 - compare(changed, samples, samples.size()).cosine();
       progress.update(++done, fmt::format("{} values in float: drop {:.5f}", floats, drop));
       context_.report.history.push_back({{"step", done}, {"floats", floats}, {"drop", drop}});
       return drop;
@@ -275,22 +277,44 @@ class StaticRun {
 
   SampleUse sample_use(const DataOptions& data) const { return {data, loaded_.graph, context_, options_.compute.seed}; }
 
+  // The outputs against the input's, in memory that does not grow with the samples.
+  PowerSums compare(const Graph& graph, const Dataset& samples, int64_t most) const {
+    return compare_samples(graph, loaded_.graph, samples, options_.data, options_.batch, device_, most);
+  }
+
   Evaluation evaluate(const Graph& graph, const Dataset& samples) const {
     return evaluate_samples(graph, samples, options_.data, options_.batch, device_);
   }
 
-  // The written file against the input, on the test samples where there are some, else on those of the calibration.
-  void report_comparison(const Graph& written, const Dataset& calibration) {
+  // Whether the outputs are scores of the samples' classes, as far as that is known.
+  bool classifies(const Dataset& samples) const {
+    const auto& shape = loaded_.graph.value(loaded_.graph.outputs.front().value).shape;
+    return samples.labelled() && (!shape || shape->size() == 2);
+  }
+
+  // What the result is measured on: the test samples where there are some, else those of the calibration.
+  void open_measured(const DatasetPtr& calibration) {
+    DataOptions all = options_.data;
+    all.limit = 0;
+    measured_ = find_samples(sample_use(all), all.data, "test");
+    tested_ = measured_ != nullptr;
+    if (!tested_) measured_ = calibration;
+    const std::vector<std::string>& gates = options_.report.gates;
+    if (!classifies(*measured_))
+      refuse_gates(gates, {"accuracy", "accuracy_before", "accuracy_drop", "loss"}, measured_->name(),
+                   measured_->labelled() ? "has classes, the output has none" : "has no class labels");
+    if (!measures_speedup(runtime_check()))
+      refuse_gates(gates, {"speedup"}, options_.model, "is timed as .onnx by ONNX Runtime on the CPU alone");
+  }
+
+  // The written file against the input.
+  void report_comparison(const Graph& written) {
     context_.report.result["float_values"] = float_values_;
     context_.report.result.update(learned_.report);
     context_.report.result.update(methods_);
-    DataOptions all = options_.data;
-    all.limit = 0;
-    const DatasetPtr test = find_samples(sample_use(all), all.data, "test");
-    const Dataset& samples = test != nullptr ? *test : calibration;
-    if (!samples.labelled())
-      return report_closeness(compare_samples(written, loaded_.graph, samples, options_.data, options_.batch, device_,
-                                              test != nullptr ? samples.size() : compared_samples));
+    const Dataset& samples = *measured_;
+    if (!classifies(samples))
+      return report_closeness(compare(written, samples, tested_ ? samples.size() : compared_samples));
     const Evaluation before = evaluate(loaded_.graph, samples);
     const Evaluation after = evaluate(written, samples);
     report_closeness(power_sums(after.outputs, before.outputs));
@@ -350,6 +374,8 @@ class StaticRun {
   LearnedRounding learned_;        // empty with --rounding nearest
   std::vector<ValueId> order_;     // in which values become float
   std::set<ValueId> kept_floats_;  // for --smooth
+  DatasetPtr measured_;
+  bool tested_ = false;  // they are test samples
   Json float_values_;
   Json methods_ = Json::object();  // what --equalize, --smooth and --bias-correct did; kernels to expect
 };

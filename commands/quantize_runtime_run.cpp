@@ -74,13 +74,18 @@ void require_runtime_takes(const RuntimeCheck& check, const OnnxModel& quantized
   context.warn(fmt::format("the quantized model does not load in ONNX Runtime ({}); it is for TensorRT", *reason));
 }
 
+bool measures_speedup(const RuntimeCheck& check) {
+  return check.device.is_cpu() && check.options.profile != "tensorrt" && !onnx_files(check.options.output).empty() &&
+         find_runtimes("auto").ort;
+}
+
 void measure_in_runtime(const RuntimeCheck& check, std::span<const at::Tensor> inputs, RunContext& context) {
   const std::vector<std::string> files = onnx_files(check.options.output);
   if (files.empty()) return;
   const Runtimes runtimes = find_runtimes("auto");
   if (!runtimes.ort) return;
   if (!count_kernels(*runtimes.ort, files.front(), context)) return;
-  if (!check.device.is_cpu() || check.options.profile == "tensorrt") return;
+  if (!measures_speedup(check)) return;
   const LatencyMeter meter(check.original, {inputs.begin(), inputs.end()}, check.options.compute.threads, check.device);
   const double share = meter.share(load_executable(files.front()));
   context.report.metrics["speedup"] = 1 / share;

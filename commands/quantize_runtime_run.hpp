@@ -20,6 +20,9 @@ struct RuntimeCheck {
 // nothing is done.
 void require_runtime_takes(const RuntimeCheck& check, const OnnxModel& quantized, RunContext& context);
 
+// Whether measure_in_runtime() can give metrics.speedup.
+bool measures_speedup(const RuntimeCheck& check);
+
 // Opens the first written .onnx file in ONNX Runtime. Fills result.integer_kernels, what is computed in integers, and
 // metrics.speedup, the original's time over the file's on `inputs`, with a warning where that is below 1. Without ONNX
 // Runtime, without an .onnx file, and where it does not load, nothing is done.

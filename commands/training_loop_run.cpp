@@ -121,8 +121,9 @@ void TrainingRun::validate(Loop& loop, const StepInfo& info, Json& row) {
     if (loop.parts.weights_replaced) loop.parts.weights_replaced();
   };
   exchange();
-  const Evaluation evaluation = evaluate_samples(executor_, parameters_, loader_config_.binding, *validation_,
-                                                 request_.options.data, evaluation_batch, device_);
+  const Evaluation evaluation =
+      evaluate_samples(executor_, parameters_, loader_config_.binding, *validation_, request_.options.data,
+                       evaluation_batch(request_.options.training), device_);
   double score = 0;
   if (validation_->labelled()) {
     row["accuracy"] = loop.accuracy = score = evaluation.metrics.accuracy;

@@ -26,8 +26,8 @@ void TrainingRun::write_model(Model result, Json lineage, const Metrics* before)
   Evaluation first;
   for (const WrittenFile& file : files) {
     const LoadedModel written = load_executable(file.path);
-    const Evaluation evaluation =
-        evaluate_samples(written.graph, *final_, request_.options.data, evaluation_batch, device_);
+    const Evaluation evaluation = evaluate_samples(written.graph, *final_, request_.options.data,
+                                                   evaluation_batch(request_.options.training), device_);
     if (&file != &files.front()) {
       if (!evaluation.outputs.front().equal(first.outputs.front()))
         fail_run("{}: gives other outputs than {}", file.path, files.front().path);

@@ -64,7 +64,7 @@ void TrainingRun::check_gates() const {
 }
 
 Evaluation TrainingRun::measure(const Graph& graph) const {
-  return evaluate_samples(graph, *final_, request_.options.data, TrainingRun::evaluation_batch, device_);
+  return evaluate_samples(graph, *final_, request_.options.data, evaluation_batch(request_.options.training), device_);
 }
 
 Metrics TrainingRun::measure_before() const { return measure(student_.graph).metrics; }

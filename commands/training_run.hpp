@@ -34,8 +34,6 @@ struct TrainingParts {
 
 class TrainingRun {
  public:
-  static constexpr int64_t evaluation_batch = 500;
-
   // Opens the data and the teacher, and prepares parameters and optimizer. Throws exit 2 and 3 for what does not fit.
   TrainingRun(const TrainingRequest& request, LoadedModel student, at::Device device, RunContext& context);
 

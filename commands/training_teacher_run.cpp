@@ -229,7 +229,7 @@ std::vector<at::Tensor> TrainingRun::reference(const Dataset& dataset) const {
     LoaderConfig config = loader_config_;
     config.shuffle = config.drop_last = false;
     config.augmentations.clear();
-    config.batch = std::min(evaluation_batch, dataset.size());
+    config.batch = std::min(evaluation_batch(request_.options.training), dataset.size());
     Loader loader(dataset, config);
     loader.start(0);
     std::vector<std::vector<at::Tensor>> parts(dataset.targets().size());
@@ -243,9 +243,9 @@ std::vector<at::Tensor> TrainingRun::reference(const Dataset& dataset) const {
           loss_plan_.targets[i] < 0 ? at::empty({0}) : at::cat(parts[static_cast<size_t>(loss_plan_.targets[i])]);
     return whole;
   }
-  const std::vector<at::Tensor> all =
-      evaluate_samples(teachers_.front().loaded.graph, dataset, request_.options.data, evaluation_batch, device_)
-          .outputs;
+  const std::vector<at::Tensor> all = evaluate_samples(teachers_.front().loaded.graph, dataset, request_.options.data,
+                                                       evaluation_batch(request_.options.training), device_)
+                                          .outputs;
   std::vector<at::Tensor> outputs(student_.graph.outputs.size(), at::empty({0}));
   for (const size_t output : taught_) outputs[output] = all[teacher_output(teachers_.front().inference, output)];
   return outputs;

@@ -136,11 +136,6 @@ std::vector<double> depthwise_factors(const std::vector<double>& ranges) {
   return factors;
 }
 
-bool all_depthwise(const EqualizationSpan& span) {
-  return std::all_of(span.seconds.begin(), span.seconds.end(),
-                     [](const LayerChannels& layer) { return layer.depthwise; });
-}
-
 class SpanFinder {
  public:
   explicit SpanFinder(const Graph& graph)
@@ -197,6 +192,10 @@ class SpanFinder {
 
 }  // namespace
 
+bool EqualizationSpan::depthwise() const {
+  return std::all_of(seconds.begin(), seconds.end(), [](const LayerChannels& next) { return next.depthwise; });
+}
+
 std::vector<EqualizationSpan> equalization_spans(const Graph& graph) { return SpanFinder(graph).run(); }
 
 void divide_outputs(Graph& graph, const EqualizationSpan& span, const std::vector<double>& factors) {
@@ -207,8 +206,9 @@ void divide_outputs(Graph& graph, const EqualizationSpan& span, const std::vecto
   }
   for (const AffinePart& part : span.affine) {
     const auto& shape = graph.value(graph.nodes[part.node].outputs[0]).shape;
+    const size_t rank = shape ? shape->size() : 1;  // values move when one is added
     for (const size_t input : part.constants) {
-      const ValueId constant = divided_constant(graph, part, input, factors, span.axis, shape ? shape->size() : 1);
+      const ValueId constant = divided_constant(graph, part, input, factors, span.axis, rank);
       graph.nodes[part.node].inputs[input] = constant;
     }
   }
@@ -223,7 +223,7 @@ int64_t equalize(Graph& graph, const std::vector<EqualizationSpan>& spans,
     for (const EqualizationSpan& span : spans) {
       const std::vector<double> first = first_ranges(graph, span, ranges);
       if (first.size() != static_cast<size_t>(span.channels)) continue;
-      if (ranges != nullptr && !all_depthwise(span)) continue;
+      if (ranges != nullptr && !span.depthwise()) continue;
       std::vector<double> factors = ranges != nullptr ? depthwise_factors(first) : balanced_factors(graph, span, first);
       for (double& factor : factors) factor = std::clamp(factor, 1 / largest_factor, largest_factor);
       double here = 0;

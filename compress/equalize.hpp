@@ -22,6 +22,7 @@ struct EqualizationSpan {
   int64_t channels = 0;
 
   size_t first_node() const { return layer ? layer->node : affine.front().node; }
+  bool depthwise() const;  // all of the seconds are
 };
 
 // Conv, Gemm or MatMul (with its bias), or products and sums with constants -> Relu, LeakyRelu, pooling, Flatten,

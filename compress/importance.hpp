@@ -1,7 +1,6 @@
 // How much each weight matters: the methods by name, and what each needs.
 #pragma once
 
-#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,19 +17,14 @@ enum class ScoreSource {
 
 struct ImportanceMethod {
   std::string_view name;
-  std::string_view formula;  // for help: "|w g|"
-  std::string_view paper;
   ScoreSource source;
   kernels::Importance importance;  // of gradients; magnitude for the others
 };
 
-// Every method of --importance:
-//   wanda      |w_ij| ||x_j||: x_j all values of input channel j of the layer
+// The method of that name; throws (exit 2) naming the known ones. Apart from what kernels/score.hpp lists:
+//   wanda      |w_ij| ||x_j||: x_j all values of input channel j of the layer (Sun et al. 2023)
 //   random     uniform by seed, weight and position
 //   sparsegpt  chosen together with new values for the kept weights: compress/reconstruct.hpp
-std::span<const ImportanceMethod> importance_methods();
-
-// The method of that name; throws (exit 2) naming the known ones.
 const ImportanceMethod& find_importance(std::string_view name);
 
 std::vector<std::string> importance_names();

@@ -77,7 +77,7 @@ LayerHessians::LayerHessians(const Graph& graph, const std::vector<ValueId>& wei
         for_each_rows(
             use, measured[i].shape, value, [&](const at::Tensor& given) { hessians_[i].add(given); },
             rows_of_a_run(rows, hessians_[i].matrices().size(-1)));
-        ++runs[i];
+        if (&use == &measured[i].uses.front()) ++runs[i];
       }
     }
   };

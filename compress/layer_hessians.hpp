@@ -14,8 +14,8 @@ using RunSamples = std::function<void(const Observation&)>;
 // Whether the nodes that read the weight are products of a computed value, so that their inputs can be watched.
 bool has_hessian(const Graph& graph, ValueId weight);
 
-// What a Hessian of K inputs takes: the first runs, at least `runs` of them and as many as give `per_input` K rows; of
-// a run's rows evenly spaced ones, where a `runs`-th of that many is enough.
+// What a Hessian of K inputs takes: the first runs, at least `runs` of them and as many as give `per_input` K rows, but
+// no more than twice `runs`; of a run's rows evenly spaced ones, where a `runs`-th of that many is enough.
 struct HessianRows {
   int64_t per_input = 0;  // 0: all rows of all runs
   int64_t runs = 1;

@@ -95,9 +95,9 @@ class Sampler {
     rows_ = std::max<int64_t>(1, std::min(budget.rows, budget.bytes / row_bytes));
   }
 
-  // The values that one batch gives the node, in both networks.
-  void add(const WeightUse& use, const at::Tensor& exact, const at::Tensor& quantized) {
-    if (use.node->op != "Conv") return add_rows(use, exact, quantized, exact.dim() > 0 ? exact.size(0) : 1);
+  // The values that one batch of so many samples gives the node, in both networks.
+  void add(const WeightUse& use, int64_t samples, const at::Tensor& exact, const at::Tensor& quantized) {
+    if (use.node->op != "Conv") return add_rows(use, exact, quantized, samples);
     for (int64_t n = 0; n < exact.size(0); ++n) add_rows(use, exact.narrow(0, n, 1), quantized.narrow(0, n, 1), 1);
   }
 
@@ -112,7 +112,7 @@ class Sampler {
 
  private:
   void add_rows(const WeightUse& use, const at::Tensor& exact, const at::Tensor& quantized, int64_t samples) {
-    const int64_t wanted = (rows_ * samples + samples_ - 1) / samples_;
+    const int64_t wanted = (rows_ * std::min(samples, samples_) + samples_ - 1) / samples_;
     at::Tensor chosen;
     for_each_rows(use, shape_, exact, [&](const at::Tensor& rows) {
       chosen = draw(rows.size(1), wanted);
@@ -150,9 +150,10 @@ LayerSamples sample_layer(const Network& exact, const Network& quantized, ValueI
   const Executor float_part = up_to(exact.graph, uses), quantized_part = up_to(quantized.graph, given);
   Sampler sampler(exact, weight, uses.front(), budget, key);
   for_each_batch([&](std::span<const at::Tensor> inputs) {
+    const int64_t samples = inputs.empty() || inputs.front().dim() == 0 ? 1 : inputs.front().size(0);
     const std::vector<at::Tensor> before = float_part.run(exact.parameters, inputs, false);
     const std::vector<at::Tensor> after = quantized_part.run(quantized.parameters, inputs, false);
-    for (size_t i = 0; i < uses.size(); ++i) sampler.add(uses[i], before[i], after[i]);
+    for (size_t i = 0; i < uses.size(); ++i) sampler.add(uses[i], samples, before[i], after[i]);
   });
   LayerEnd end;
   if (uses.size() == 1)

@@ -6,6 +6,7 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_strided.h>
+#include <ATen/ops/where.h>
 
 #include "src/core/random.hpp"
 #include "src/exec/tensors.hpp"
@@ -115,10 +116,10 @@ at::Tensor NoiseShares::signed_sum(const std::vector<at::Tensor>& outputs) const
     if (!output.is_floating_point() || !output.requires_grad()) continue;
     const at::Tensor signal = output.detach();
     const at::Tensor counts = signal.abs().lt(largest_signal);
-    const double power = signal.mul(counts).square().sum(at::kDouble).item<double>();
+    const double power = at::where(counts, signal, 0).square().sum(at::kDouble).item<double>();
     if (!(power > 0)) continue;
     const at::Tensor signs = random_signs(output, {seed_, random_stream("noise") + static_cast<uint32_t>(i)}, batches_);
-    const at::Tensor part = output.mul(signs.mul(counts)).sum().div(std::sqrt(power));
+    const at::Tensor part = at::where(counts, output, 0).mul(signs).sum().div(std::sqrt(power));
     sum = sum.defined() ? sum.add(part) : part;
   }
   return sum;
@@ -128,15 +129,16 @@ void NoiseShares::add_activation(ValueId id, const at::Tensor& value) {
   const at::Tensor places = drawn_places(value.numel(), {seed_, static_cast<uint32_t>(id)}, batches_);
   const at::Tensor values = elements_of(value, value, places), gradients = elements_of(value.grad(), value, places);
   const double weight = static_cast<double>(value.numel()) / static_cast<double>(std::max<int64_t>(1, values.numel()));
+  std::vector<double> noises;
+  for (const CodesChoice& choice : choices_.at(id)) {
+    const at::Tensor moved = gradients.mul(rounding_error(values, choice.codes));
+    noises.push_back(weight * moved.square().sum(at::kDouble).item<double>());
+    if (!std::isfinite(noises.back())) return;  // a gradient where the function has none, as of a root at 0
+  }
   std::vector<Sums>& sums = sums_.at(id);
-  const std::vector<CodesChoice>& choices = choices_.at(id);
-  double first = 0;
-  for (size_t i = 0; i < choices.size(); ++i) {
-    const at::Tensor moved = gradients.mul(rounding_error(values, choices[i].codes));
-    const double noise = weight * moved.square().sum(at::kDouble).item<double>();
-    if (i == 0) first = noise;
-    sums[i].noise += noise;
-    const double gain = first + noise > 0 ? (first - noise) / (first + noise) : 0;
+  for (size_t i = 0; i < noises.size(); ++i) {
+    sums[i].noise += noises[i];
+    const double both = noises.front() + noises[i], gain = both > 0 ? (noises.front() - noises[i]) / both : 0;
     sums[i].gain += gain;
     sums[i].squared_gain += gain * gain;
   }
@@ -156,7 +158,7 @@ void NoiseShares::add(std::span<const at::Tensor> inputs) {
     const at::Tensor gradient = parameters_.tensor(id).grad();
     if (!gradient.defined()) continue;
     const double change = gradient.mul(error).sum(at::kDouble).item<double>();
-    sums_.at(id).front().noise += change * change;
+    if (std::isfinite(change)) sums_.at(id).front().noise += change * change;
   }
   for (const auto& [id, error] : weight_errors_) parameters_.tensor(id).mutable_grad().reset();
   watched_.clear();
@@ -214,7 +216,7 @@ std::set<ValueId> float_islands(const QuantPlacement& placement, const std::map<
     islands.insert(value);
     const size_t remaining = integer_layers(islands);
     const bool worth = noise >= config.costly || (noise >= config.target / 2 && remaining + spare >= all);
-    if (remaining < layers && !worth) {
+    if (remaining < layers && (!worth || remaining == 0)) {
       islands.erase(value);
       continue;
     }

@@ -11,9 +11,8 @@ namespace {
 using Kind = QuantPlace::Kind;
 
 int bits_of(const Graph& graph, const QuantPlace& place, const QatGrids& grids) {
-  if (place.outer && grids.outer_bits > 0) return grids.outer_bits;
-  return place.kind == Kind::weight ? grids.weight_bits(graph.value(place.value).name, place.layer)
-                                    : grids.activation_bits;
+  if (place.kind == Kind::weight) return grids.weight_bits(graph.value(place.value).name, place.layer, place.outer);
+  return place.outer && grids.outer_bits > 0 ? grids.outer_bits : grids.activation_bits;
 }
 
 // Signed grids have no code for the unsigned type's numbers: the same grid, moved by half its codes.

@@ -16,7 +16,7 @@ struct QatGrids {
   bool unsigned_activations = true;
   int outer_bits = 8;  // of the first and last layer; 0: as the others
   // Bits of a weight that is not outer, by its name and its node's.
-  std::function<int(const std::string& weight, const std::string& node)> weight_bits;
+  std::function<int(const std::string& weight, const std::string& node, bool outer)> weight_bits;
   std::string quantizer = "lsq";  // as in FakeQuantForm
 };
 

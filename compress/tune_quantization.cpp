@@ -153,9 +153,10 @@ class Tuning {
     teacher = with_outputs(teacher, exact);
   }
 
-  at::Tensor trained(ValueId id) const {
+  at::Tensor trained(ValueId id) {
     at::Tensor leaf = parameters_->tensor(id);
     leaf.set_requires_grad(true);
+    trained_.push_back(leaf);
     return leaf;
   }
 
@@ -210,7 +211,7 @@ class Tuning {
   }
 
   void update(const std::vector<at::Tensor>& inputs, double share) {
-    for (const at::Tensor& leaf : parameters_->leaves()) at::Tensor(leaf).mutable_grad() = at::Tensor();
+    for (at::Tensor& leaf : trained_) leaf.mutable_grad() = at::Tensor();
     const at::Tensor loss = loss_of(inputs);
     if (!std::isfinite(loss.item<double>())) fail_input("the loss of tuned ranges is not finite; use --tune-steps 0");
     loss.backward();
@@ -227,6 +228,7 @@ class Tuning {
   std::vector<bool> logits_;  // of the graph's outputs
   std::optional<Executor> student_, teacher_;
   std::optional<Parameters> parameters_, teacher_parameters_;
+  std::vector<at::Tensor> trained_;
   std::map<ValueId, LearnedStep> steps_;
   std::map<ValueId, LearnedCodes> codes_;
   std::map<ValueId, LearnedBias> biases_;

@@ -69,12 +69,12 @@ void jitter(ImageChange& change, const AugmentationDraw& draw) {
 // Cropping H x W out of an image padded by N zeros on each side is a shift by up to N: `crop` is the usual name of the
 // same draw.
 constexpr std::array<AugmentationKind, 6> kinds{{
-    {"flip", "", "mirror left and right, every second time", flip},
-    {"shift", "N", "move by up to N pixels in each direction, zeros enter", shift},
-    {"crop", "N", "pad by N zeros and crop at random (the same as shift:N)", shift},
-    {"erase", "", "replace a random rectangle by noise, every second time", erase},
-    {"jitter", "", "change brightness and contrast by up to 40 %", jitter},
-    {"mixup", "A", "mix with another sample of the batch, shares from Beta(A, A)", nullptr},
+    {"flip", "", flip},       // left and right, every second time
+    {"shift", "N", shift},    // by up to N pixels in each direction, zeros enter
+    {"crop", "N", shift},     // of the image padded by N zeros
+    {"erase", "", erase},     // a random rectangle becomes noise, every second time
+    {"jitter", "", jitter},   // brightness and contrast, by up to 40 %
+    {"mixup", "A", nullptr},  // with another sample of the batch, shares from Beta(A, A)
 }};
 
 std::string usage_of(const AugmentationKind& kind) {
@@ -127,8 +127,6 @@ AxisMap AxisMap::shifted(int64_t distance, int64_t size) const {
 }
 
 AxisMap AxisMap::mirrored(int64_t size) const { return {size - end, size - begin, -step, offset + step * (size - 1)}; }
-
-std::span<const AugmentationKind> augmentation_kinds() { return kinds; }
 
 std::string augmentation_usages() {
   std::string usages;

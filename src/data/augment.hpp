@@ -63,13 +63,9 @@ struct AugmentationDraw {
 struct AugmentationKind {
   std::string_view name;
   std::string_view argument;  // what follows the colon: N, whole pixels from 1; A, a number above 0; empty: nothing
-  std::string_view meaning;
   // Draws the change of a sample and adds it to `change`. Null for what is no change of one image.
   void (*draw)(ImageChange& change, const AugmentationDraw& draw);
 };
-
-// Every augmentation that --augment knows.
-std::span<const AugmentationKind> augmentation_kinds();
 
 // "flip, shift:N, ...": how each is written.
 std::string augmentation_usages();

@@ -19,6 +19,13 @@
 namespace pare {
 namespace {
 
+struct DataKind {
+  DataKindName name;
+  bool (*recognise)(const std::string& path);
+  DatasetPtr (*open)(const std::string& path, const DataRequest& request);
+};
+
+// In the order in which "auto" tries them.
 constexpr std::array<DataKind, data_kind_names.size()> kinds{{
     {data_kind_names[0], is_idx_folder, open_idx_folder},
     {data_kind_names[1], is_npz, open_npz},
@@ -47,8 +54,6 @@ void refuse_image_options(const DataRequest& request, std::string_view kind) {
 }
 
 }  // namespace
-
-std::span<const DataKind> data_kinds() { return kinds; }
 
 DatasetPtr open_data(const std::string& path, const DataRequest& request) {
   check_kind(request.kind);

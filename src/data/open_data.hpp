@@ -35,15 +35,6 @@ struct DataRequest {
   std::function<void(const std::string&)> warn = {};  // takes what the user should know; may be empty
 };
 
-struct DataKind {
-  DataKindName name;
-  bool (*recognise)(const std::string& path);
-  DatasetPtr (*open)(const std::string& path, const DataRequest& request);
-};
-
-// Every kind, in the order in which "auto" tries them.
-std::span<const DataKind> data_kinds();
-
 // Opens the data at `path`. Throws: exit 2 for an unknown kind, a missing path, split or array, --resize, --crop
 // or --shape for other data than images; exit 3 naming the
 // layouts looked for when none fits, and for malformed or empty data.

@@ -62,6 +62,17 @@ class PruneChannels(unittest.TestCase):
             written.append(self.out.read_bytes())
         self.assertEqual(*written)
 
+    def test_labelled_samples_of_a_fixed_batch(self):
+        model = onnx.load(self.model)
+        for port in (*model.graph.input, *model.graph.output):
+            port.type.tensor_type.shape.dim[0].dim_value = 10
+        onnx.save(model, self.model)
+        data = self.folder / "data.npz"
+        random = numpy.random.default_rng(3)
+        numpy.savez(data, x=random.random((24, 3, 32, 32), numpy.float32), y=random.integers(0, 10, 24))
+        done = self.prune("--sparsity", "0.5", "--data", data, "--labels", "y", "--epochs", "0", "--batch", "10", data=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
     def test_the_plan_writes_nothing(self):
         done = self.prune("--sparsity", "0.5", "--dry-run")
         self.assertEqual(done.returncode, 0, done.stderr)

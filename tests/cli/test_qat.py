@@ -83,6 +83,10 @@ class Qat(unittest.TestCase):
         types = {tensor.name: tensor.data_type for tensor in onnx.load(out).graph.initializer}
         self.assertEqual(types["filters"], onnx.TensorProto.INT4)
 
+    def test_bits_of_an_outer_layer_are_its_own(self):
+        report = self.qat(self.model, self.folder / "small.onnx", "--weights", "int4", "--bits", "fc=2")
+        self.assertEqual([layer["bits"] for layer in report["layers"]], [8, 2])
+
     def test_prune_then_qat_then_qat_again_through_both_formats(self):
         pruned = self.folder / "pruned.onnx"
         pare("prune", self.model, "--sparsity", "0.7", "--data", self.data, *TRAINING, "-o", pruned)

@@ -115,14 +115,36 @@ class Static(unittest.TestCase):
         self.assertEqual(constants["bias"].dtype, np.float32)
         onnxruntime.InferenceSession(str(self.out))
 
+    def test_gates_of_what_is_measured(self):
+        dense_model(self.model)
+        report(self.model, "--data", self.data, "--gate", "speedup>=0", "--gate", "cosine>=0.9", "-o", self.out, code=0)
+        for gate, output in (("accuracy>=0.5", "other.onnx"), ("speedup>=0", "other.h5")):
+            done = pare(self.model, "--data", self.data, "--gate", gate, "-o", self.folder / output, code=2)
+            self.assertIn("cannot be measured", done.stderr)
+            self.assertFalse((self.folder / output).exists())
+
+    def test_classes_of_samples_whose_outputs_are_none(self):
+        """Labels that the outputs are no scores of: the cosine is reported."""
+        weight = np.random.default_rng(5).standard_normal((8, 1, 3, 3)).astype(np.float32)
+        graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])], "maps",
+                                  [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 8, 8])],
+                                  [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 8, 8, 8])], [numpy_helper.from_array(weight, "w")])
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), self.model)
+        np.savez(self.data, x=np.random.default_rng(6).standard_normal((20, 1, 8, 8)).astype(np.float32), y=np.arange(20) % 4)
+        done = report(self.model, "--data", self.data, "--labels", "y", "-o", self.out, code=5)
+        self.assertGreater(done["metrics"]["cosine"], 0.99)
+        self.assertNotIn("accuracy", done["metrics"])
+
     def test_low_bits_are_clipped(self):
         dense_model(self.model)
         done = report(self.model, "--data", self.data, "--weights", "int4", "--activations", "int4", "-o", self.out)
         self.assertGreater(done["metrics"]["cosine"], 0.9)
+        self.assertEqual(len(done["layers"]), 2)
         ops = [node.op_type for node in onnx.load(self.out).graph.node]
+        self.assertGreater(ops.count("Clip"), 0)
         self.assertEqual(ops.count("Clip"), ops.count("QuantizeLinear"))
 
-    def test_memory_and_result_do_not_depend_on_the_batch(self):
+    def test_bytes_do_not_depend_on_the_threads(self):
         dense_model(self.model)
         other = self.folder / "other.onnx"
         report(self.model, "--data", self.data, "--batch", 7, "-o", self.out)

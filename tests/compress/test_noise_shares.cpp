@@ -1,5 +1,9 @@
+#include <limits>
+
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/gt.h>
 #include <ATen/ops/randn.h>
+#include <ATen/ops/where.h>
 #include <doctest/doctest.h>
 
 #include "compress/float_search.hpp"
@@ -73,6 +77,33 @@ TEST_CASE("noise_shares: codes that are not close are chosen only where batches 
   CHECK(chosen(true, 0) == 0);
 }
 
+TEST_CASE("noise_shares: masks at minus infinity and gradients that are no numbers do not count") {
+  GraphBuilder b;
+  const ValueId x = b.input("x", {-1, 32}), mask = b.input("mask", {-1, 8});
+  const ValueId product = b.node("MatMul", {x, b.weight("w", {32, 8})});
+  const ValueId root = b.node("Sqrt", {b.node("Relu", {product})});  // infinite slope at 0
+  const Graph whole = b.finish(b.node("Add", {product, mask}));
+  const auto share_of = [&](const Graph& graph) {
+    const QuantPlacement placement =
+        place_quantization(graph, [](const std::string& name) { return name == "w" || name == "x"; });
+    std::map<ValueId, std::vector<CodesChoice>> choices;
+    for (const QuantPlace& place : placement.places)
+      if (place.kind == QuantPlace::Kind::activation) choices[place.value] = {{coarse(4)}};
+    NoiseShares meter(graph, placement, choices, {}, {}, at::kCPU, 3);
+    for (int i = 0; i < 4; ++i) {
+      const std::vector<at::Tensor> sample = {
+          at::randn({8, 32}),
+          at::where(at::randn({8, 8}).gt(0), 0.0, -std::numeric_limits<double>::infinity()).to(at::kFloat)};
+      meter.add(sample);
+    }
+    return meter.shares().at(x).noise;
+  };
+  CHECK(share_of(whole) > 0);
+  Graph rooted = whole;
+  rooted.outputs = {{root, {}, false}};
+  CHECK(std::isfinite(share_of(rooted)));
+}
+
 TEST_CASE("noise_shares: islands are the noisiest values, and those that cost a layer only where it pays") {
   QuantPlacement placement;
   std::map<ValueId, NoiseShare> shares;
@@ -92,6 +123,9 @@ TEST_CASE("noise_shares: islands are the noisiest values, and those that cost a 
   // A quarter of the layers may be lost for half of the target.
   CHECK((float_islands(placement, shares, {0.15, 0.3, 0.25, 4}, costs) == std::set<ValueId>{0, 1}));
   CHECK((float_islands(placement, shares, {0.15, 0.3, 0.2, 4}, costs) == std::set<ValueId>{0, 2}));
+  // The last layer keeps its integers, however noisy.
+  const auto all = [](const std::set<ValueId>& floats) { return 2 - std::min<size_t>(2, floats.size()); };
+  CHECK((float_islands(placement, shares, {0.001, 0.01, 0, 4}, all) == std::set<ValueId>{0}));
   CHECK((float_order(shares, {2}) == std::vector<ValueId>{2, 0, 1, 3}));
 }
 
