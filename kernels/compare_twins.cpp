@@ -110,7 +110,6 @@ void run_scores(Run& run) {
       const void* gradients = type == FloatType::fp32 ? static_cast<const void*>(gradient) : half_gradient;
       const ScoreTensor tensor{weight, gradients, type, score, run.size};
       accumulate_scores(run.device, {importance, Accumulate::average, 0.9f, 0x1p-10f, true}, {&tensor, 1}, found_inf);
-      finish_scores(run.device, importance, {&tensor, 1});
       run.result(score, run.size);
       run.result(found_inf, 1);
     }

@@ -18,7 +18,6 @@ namespace {
 }  // namespace
 
 void accumulate_scores(void*, const ScoreStep&, std::span<const ScoreTensor>, float*) { absent("accumulate_scores"); }
-void absolute_scores(void*, std::span<const ScoreTensor>) { absent("absolute_scores"); }
 
 Selection select_smallest(void*, std::span<const ScoreView>, int64_t, int64_t&) { absent("select_smallest"); }
 

@@ -68,10 +68,6 @@ PARE_SIMD void blend_range(Accumulate accumulate, float decay, float gain, const
   }
 }
 
-PARE_SIMD void absolute_range(float* score, int64_t begin, int64_t end) {
-  for (int64_t i = begin; i < end; ++i) score[i] = std::fabs(score[i]);
-}
-
 bool all_gradients_finite(std::span<const ScoreTensor> tensors, const std::vector<Block>& blocks,
                           float inverse_loss_scale) {
   std::atomic<bool> finite = true;
@@ -106,14 +102,6 @@ void accumulate_scores(Device device, const ScoreStep& step, std::span<const Sco
   else cpu::accumulate_scores(step, tensors, found_inf);
 }
 
-void finish_scores(Device device, Importance importance, std::span<const ScoreTensor> tensors) {
-  for (size_t t = 0; t < tensors.size(); ++t)
-    check_tensor("finish_scores", t, tensors[t].size, tensors[t].score, "score");
-  if (importance != Importance::snip) return;
-  if (device.cuda) cuda::absolute_scores(device.stream, tensors);
-  else cpu::absolute_scores(tensors);
-}
-
 namespace cpu {
 
 void accumulate_scores(const ScoreStep& step, std::span<const ScoreTensor> tensors, float* found_inf) {
@@ -134,12 +122,6 @@ void accumulate_scores(const ScoreStep& step, std::span<const ScoreTensor> tenso
       score_range(step.importance, tensor.weight + begin, scores, end - begin);
       blend_range(step.accumulate, step.decay, gain, scores, tensor.score + begin, end - begin);
     }
-  });
-}
-
-void absolute_scores(std::span<const ScoreTensor> tensors) {
-  parallel_over(cut_blocks(tensors), [&](const Block& block) {
-    absolute_range(tensors[static_cast<size_t>(block.tensor)].score, block.begin, block.end);
   });
 }
 

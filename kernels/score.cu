@@ -74,15 +74,6 @@ __global__ void __launch_bounds__(chunk_threads)
   }
 }
 
-__global__ void __launch_bounds__(chunk_threads) absolute_kernel(TensorListView<ScoreTensor> list) {
-  for (int64_t c = blockIdx.x; c < list.chunks; c += gridDim.x) {
-    const Chunk chunk = list.chunk(c);
-    float* score = list.tensors[chunk.tensor].score;
-    for (int64_t i = chunk.begin + threadIdx.x; i < chunk.end; i += chunk_threads)
-      score[i] = bits_float(float_bits(score[i]) & 0x7fffffffu);
-  }
-}
-
 }  // namespace
 
 void accumulate_scores(void* stream, const ScoreStep& step, std::span<const ScoreTensor> tensors, float* found_inf) {
@@ -99,12 +90,6 @@ void accumulate_scores(void* stream, const ScoreStep& step, std::span<const Scor
                                  step.inverse_loss_scale};
   PARE_LAUNCH(accumulate_kernel, grid, chunk_threads, stream, list.view(), arguments,
               needs_gradient ? found_inf : nullptr);
-}
-
-void absolute_scores(void* stream, std::span<const ScoreTensor> tensors) {
-  const TensorList<ScoreTensor> list(stream, tensors);
-  if (list.chunks() == 0) return;
-  PARE_LAUNCH(absolute_kernel, stride_grid(list.chunks(), 8), chunk_threads, stream, list.view());
 }
 
 }  // namespace pare::kernels::cuda

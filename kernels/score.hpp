@@ -12,7 +12,7 @@ namespace pare::kernels {
 //   magnitude |w|       Han et al., Learning both Weights and Connections (2015); needs no gradient
 //   taylor    |w g|     Molchanov et al., Importance Estimation for Neural Network Pruning (2019), first order
 //   fisher    (w g)^2   Theis et al., Faster gaze prediction with dense networks and Fisher pruning (2018)
-//   snip      w g       Lee et al., SNIP (2019): |sum|, so the sum stays signed until finish_scores
+//   snip      w g       Lee et al., SNIP (2019): |sum|, but the sum stays signed
 //   movement  -w g      Sanh et al., Movement Pruning (2020): signed, the most negative weights go first
 enum class Importance : uint8_t { magnitude, taylor, fisher, snip, movement };
 
@@ -46,17 +46,12 @@ struct ScoreStep {
 // signed sum makes it NaN, which select_smallest reports.
 void accumulate_scores(Device device, const ScoreStep& step, std::span<const ScoreTensor> tensors, float* found_inf);
 
-// Turns accumulated sums into scores where smaller means less important: |S| for snip, unchanged for all others.
-void finish_scores(Device device, Importance importance, std::span<const ScoreTensor> tensors);
-
 namespace cpu {
 void accumulate_scores(const ScoreStep& step, std::span<const ScoreTensor> tensors, float* found_inf);
-void absolute_scores(std::span<const ScoreTensor> tensors);
 }  // namespace cpu
 
 namespace cuda {
 void accumulate_scores(void* stream, const ScoreStep& step, std::span<const ScoreTensor> tensors, float* found_inf);
-void absolute_scores(void* stream, std::span<const ScoreTensor> tensors);
 }  // namespace cuda
 
 }  // namespace pare::kernels

@@ -209,21 +209,6 @@ TEST_CASE("score: magnitude needs neither gradients nor a flag") {
   });
 }
 
-TEST_CASE("score: finishing takes |sum| for snip and changes nothing else") {
-  on_every_device([](TwinDevice& device) {
-    for (const Importance importance : all_importances) {
-      const Case cases(device, mixed_sizes, FloatType::fp32, 1);
-      finish_scores(device.device(), importance, cases.tensors);
-      for (const auto& buffer : cases.score) {
-        std::vector<float> expected = buffer->initial();
-        if (importance == Importance::snip)
-          for (float& value : expected) value = std::fabs(value);
-        check_same_bytes(buffer->read(), expected);
-      }
-    }
-  });
-}
-
 TEST_CASE("score: bad arguments are refused before anything changes") {
   on_every_device([](TwinDevice& device) {
     Case cases(device, {10, 10}, FloatType::fp32, 0);
