@@ -4,6 +4,8 @@
 #include <limits>
 
 #include "src/core/error.hpp"
+#include "src/graph/passes/fold_sizes.hpp"
+#include "src/graph/passes/fuse_activations.hpp"
 
 namespace pare {
 namespace {
@@ -12,7 +14,20 @@ namespace {
 constexpr int64_t ranking_samples = 16;
 constexpr int64_t choosing_samples = 32;
 
+std::set<ValueId> quantized_values(const QuantPlacement& placement) {
+  std::set<ValueId> values;
+  for (const QuantPlace& place : placement.places) values.insert(place.value);
+  return values;
+}
+
 }  // namespace
+
+Graph running_graph(const Graph& graph, const std::set<ValueId>& kept) {
+  Graph running = graph;
+  fuse_activations(running, kept);
+  remove_dead_nodes(running);
+  return running;
+}
 
 void SampleRuns::for_each(const Graph& graph, int64_t size, int64_t most,
                           const std::function<void(std::span<const at::Tensor>)>& see,
@@ -36,8 +51,9 @@ std::map<ValueId, std::vector<CodesChoice>> calibrate(const Graph& graph, const 
                                                       const std::function<CodeForm(const QuantPlace&)>& form,
                                                       const SampleRuns& runs) {
   const c10::AutoGradMode no_grad(false);
-  const Executor executor(graph);
-  const Parameters parameters(graph, runs.device, Training::off);
+  const Graph running = running_graph(graph, quantized_values(placement));
+  const Executor executor(running);
+  const Parameters parameters(running, runs.device, Training::off);
   Calibrator calibrator(graph, placement, calibration, runs.device);
   runs.for_each(graph, [&](std::span<const at::Tensor> inputs) {
     executor.run(parameters, inputs, false, &calibrator.observation());
@@ -51,7 +67,8 @@ std::map<ValueId, NoiseShare> measure_noise(const Graph& graph, const QuantPlace
                                             const SampleRuns& runs) {
   const bool choosing =
       std::any_of(choices.begin(), choices.end(), [](const auto& place) { return place.second.size() > 1; });
-  NoiseShares meter(graph, placement, choices, config, rounded, runs.device, runs.seed);
+  const Graph running = running_graph(graph, quantized_values(placement));
+  NoiseShares meter(running, placement, choices, config, rounded, runs.device, runs.seed);
   runs.for_each(graph, 1, choosing ? choosing_samples : ranking_samples,
                 [&](std::span<const at::Tensor> inputs) { meter.add(inputs); });
   return meter.shares();

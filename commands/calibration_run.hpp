@@ -4,6 +4,7 @@
 
 #include <functional>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,6 +32,10 @@ struct SampleRuns {
   // All of them, `batch` at once.
   void for_each(const Graph& graph, const std::function<void(std::span<const at::Tensor> inputs)>& see) const;
 };
+
+// The graph with the same values as it runs: activations that are written as several nodes are one, apart from those
+// that `kept` values are inside of.
+Graph running_graph(const Graph& graph, const std::set<ValueId>& kept);
 
 // Of all samples: see Calibrator::choices().
 std::map<ValueId, std::vector<CodesChoice>> calibrate(const Graph& graph, const QuantPlacement& placement,

@@ -15,8 +15,11 @@ constexpr int64_t range_samples = 32;
 std::map<ValueId, std::vector<float>> absmax_of(const Graph& graph, const std::map<ValueId, int64_t>& axes,
                                                 const SampleRuns& runs) {
   const c10::AutoGradMode no_gradients(false);
-  const Executor executor(graph);
-  const Parameters parameters(graph, runs.device, Training::off);
+  std::set<ValueId> values;
+  for (const auto& [value, axis] : axes) values.insert(value);
+  const Graph running = running_graph(graph, values);
+  const Executor executor(running);
+  const Parameters parameters(running, runs.device, Training::off);
   ValueAbsmax meter(axes);
   runs.for_each(graph, 1, range_samples, [&](std::span<const at::Tensor> inputs) {
     executor.run(parameters, inputs, false, &meter.observation());

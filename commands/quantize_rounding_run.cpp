@@ -70,15 +70,20 @@ SequentialConfig adaround_config(const QuantizeOptions& options, const Dataset& 
 LearnedRounding round_by_gptq(const RoundingTask& task, const SampleRuns& runs) {
   LearnedRounding learned;
   const Clock::time_point start = Clock::now();
-  const Executor executor(task.graph);
-  const Parameters parameters(task.graph, runs.device, Training::off);
   std::vector<ValueId> weights;
-  for (const QuantLayer& layer : task.placement.layers) weights.push_back(layer.weight);
+  std::set<ValueId> inputs;
+  for (const QuantLayer& layer : task.placement.layers) {
+    weights.push_back(layer.weight);
+    inputs.insert(layer.input);
+  }
+  const Graph running = running_graph(task.graph, inputs);
+  const Executor executor(running);
+  const Parameters parameters(running, runs.device, Training::off);
   const auto run = [&](const Observation& observation) {
     const c10::AutoGradMode no_grad(false);
     runs.for_each(
         task.graph, 1, std::numeric_limits<int64_t>::max(),
-        [&](std::span<const at::Tensor> inputs) { executor.run(parameters, inputs, false, &observation); },
+        [&](std::span<const at::Tensor> batch) { executor.run(parameters, batch, false, &observation); },
         observation.enough);
   };
   GptqRounding rounding(task.graph, weights, runs.device, run, hessian_rows);

@@ -48,6 +48,17 @@ TEST_CASE("fuse_activations: x * Sigmoid(x) is Swish, in both orders") {
   }
 }
 
+TEST_CASE("fuse_activations: kept values are still computed") {
+  Drawing d;
+  const ValueId gate = d.clipped(3, 0, 6), product = d.op("Mul", {d.x, gate});
+  Graph graph = d.b.finish(d.op("Div", {product, d.number(6)}));
+  for (const ValueId kept : {gate, product, graph.nodes[0].outputs[0]}) {
+    Graph same = graph;
+    CHECK(fuse_activations(same, {kept}) == 0);
+  }
+  CHECK(fuse_activations(graph, {d.x, graph.outputs[0].value}) == 1);
+}
+
 TEST_CASE("fuse_activations: HardSwish from HardSigmoid, from Clip with a division, and with a product") {
   Drawing hard;
   const ValueId gate = hard.b.node("HardSigmoid", {hard.x}, {{"alpha", 1.0F / 6}, {"beta", 0.5F}});

@@ -16,10 +16,11 @@ struct Product {
 
 class Matcher {
  public:
-  explicit Matcher(const Graph& graph) : graph_(graph), producers_(graph.values.size(), nullptr) {
+  // What computes values of `kept` is not looked at.
+  Matcher(const Graph& graph, const std::set<ValueId>& kept) : graph_(graph), producers_(graph.values.size(), nullptr) {
     for (const Node& node : graph.nodes)
       for (const ValueId output : node.outputs)
-        if (output != no_value) producers_[static_cast<size_t>(output)] = &node;
+        if (output != no_value && !kept.contains(output)) producers_[static_cast<size_t>(output)] = &node;
   }
 
   // The operator that the node's result is of one value, and that value; no name when it is none.
@@ -114,10 +115,10 @@ class Matcher {
 
 }  // namespace
 
-int fuse_activations(Graph& graph) {
+int fuse_activations(Graph& graph, const std::set<ValueId>& kept) {
   std::vector<std::pair<const char*, ValueId>> found;
   {
-    const Matcher matcher(graph);
+    const Matcher matcher(graph, kept);
     for (const Node& node : graph.nodes) found.push_back(matcher.match(node));
   }
   int rewritten = 0;
