@@ -31,6 +31,7 @@ ChannelSamples::ChannelSamples(const PruneOptions& options, const Graph& graph, 
   measured_ = open_validation(use);
   if (measured_ == nullptr) measured_ = samples_;
   loader_config_.binding = bind_samples(graph, *samples_, data);
+  with_context(options.model, [&] { require_float32(graph); });
   loader_config_.preprocess = preprocess_of(data);
   if (data.holdout > 0) samples_ = split_holdout(samples_, data.holdout, static_cast<uint64_t>(seed)).train;
   if (measured_->labelled())

@@ -1,6 +1,7 @@
 #include "commands/distill.hpp"
 #include "commands/model_summary.hpp"
 #include "commands/training_run.hpp"
+#include "src/core/signals.hpp"
 #include "src/core/table.hpp"
 #include "src/train/initialize.hpp"
 
@@ -30,6 +31,7 @@ std::string plan_text(const DistillOptions& options, const TrainingRun& run, int
 }  // namespace
 
 ExitCode run_distill(const DistillOptions& options, RunContext& context) {
+  leave_on_stop_signals();
   const at::Device device = set_up_device(options.compute, context);
   LoadedModel loaded = load_executable(options.student);
   context.report.model = model_json(loaded.model, loaded.graph);

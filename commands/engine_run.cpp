@@ -118,6 +118,24 @@ Binding bind_samples(const Graph& graph, const Dataset& dataset, const DataOptio
   return binding;
 }
 
+void require_float32(const Graph& graph) {
+  for (const Port& input : graph.inputs) {
+    const Value& value = graph.value(input.value);
+    if (is_float(value.dtype) && value.dtype != DType::float32)
+      fail_input("input '{}' is {}: only models of float32 are trained or scored by samples", value.name,
+                 dtype_name(value.dtype));
+  }
+}
+
+void check_outputs(const Graph& graph, const Dataset& dataset, const DataOptions& options, int64_t batch,
+                   at::Device device) {
+  if (std::min(batch, dataset.size()) < 2) return;
+  const InferenceModel model(graph, device);
+  Loader loader(dataset, loader_config(bind_samples(graph, dataset, options), dataset, options, 2));
+  loader.start(0);
+  if (const Batch* const first = loader.next()) rows_of(model.run(inputs_of(*first, device)), *first);
+}
+
 Preprocess preprocess_of(const DataOptions& options) {
   return {options.scale > 0 ? std::optional(options.scale) : std::nullopt, options.mean, options.std};
 }

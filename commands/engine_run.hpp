@@ -45,6 +45,13 @@ DatasetPtr open_validation(const SampleUse& use);
 // (exit 3) when they do not fit, with both sides named.
 Binding bind_samples(const Graph& graph, const Dataset& dataset, const DataOptions& options);
 
+// Throws (exit 3) naming an input of another float type than float32: weights are trained, and scored, in float32.
+void require_float32(const Graph& graph);
+
+// Runs two of the samples, where batches have more than one. Throws (exit 3) for outputs without a batch dimension.
+void check_outputs(const Graph& graph, const Dataset& dataset, const DataOptions& options, int64_t batch,
+                   at::Device device);
+
 // The graph as it runs without gradients: constants, batch normalizations and scalings are folded, activations fused.
 Graph inference_graph(const Graph& graph);
 

@@ -35,12 +35,6 @@ Error current_error() {
   }
 }
 
-std::string single_line(std::string text) {
-  for (char& c : text)
-    if (c == '\n' || c == '\r') c = ' ';
-  return text;
-}
-
 void fill(Json& section, const Cost& cost) {
   section["duration"] = cost.duration;
   if (cost.cpu_energy) section["cpu_energy"] = *cost.cpu_energy;
@@ -83,6 +77,7 @@ void run_parsed(const Command& command, const ParsedCommand& parsed, RunContext&
   const ReportOptions& options = *parsed.line.report;
   context.quiet = options.quiet;
   context.report.settings = parsed.settings;
+  check_log(options.log, parsed.line.models());
   set_up_logging(options);
   parsed.line.check();
   check_report_targets(options.reports);
@@ -98,7 +93,8 @@ void run_parsed(const Command& command, const ParsedCommand& parsed, RunContext&
 void report_error(const Error& error, Report& report) {
   report.exit_code = error.code();
   report.error = single_line(error.what());
-  fmt::print(stderr, "pare: {}\n", report.error);
+  std::fputs(fmt::format("pare: {}\n", report.error).c_str(),
+             stderr);  // fmt::print throws where nothing can be written
 }
 
 ExitCode run_command(const std::vector<std::string>& arguments, char** argv) {
@@ -162,10 +158,9 @@ int run_command_line(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
   occupy_standard_streams();
   ExitCode code = dispatch({argv, argv + argc}, argv);
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    std::fputs("pare: standard output: cannot be written\n", stderr);
-    if (code == ExitCode::ok) code = ExitCode::failure;
-  }
+  const bool printed = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (!printed) std::fputs("pare: standard output: cannot be written\n", stderr);
+  if (code == ExitCode::ok && (!printed || !log_is_written())) code = ExitCode::failure;
   return static_cast<int>(code);
 }
 

@@ -1,6 +1,9 @@
 #include "commands/logging.hpp"
 
+#include <cstdio>
+#include <filesystem>
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include <spdlog/sinks/basic_file_sink.h>
@@ -8,8 +11,27 @@
 #include <spdlog/spdlog.h>
 
 #include "src/core/error.hpp"
+#include "src/core/files.hpp"
 
 namespace pare {
+namespace {
+
+namespace fs = std::filesystem;
+
+bool written = true;
+
+}  // namespace
+
+void check_log(const std::string& log, const std::vector<std::string>& models) {
+  if (log.empty()) return;
+  std::error_code ignored;
+  if (!fs::exists(log, ignored)) check_output(log, true);
+  for (const std::string& model : models)
+    if (fs::weakly_canonical(model, ignored) == fs::weakly_canonical(log, ignored))
+      fail_usage("--log: {} is a model of this command; name another file", log);
+}
+
+bool log_is_written() { return written; }
 
 void set_up_logging(const ReportOptions& options) {
   const auto terminal = std::make_shared<spdlog::sinks::stderr_sink_mt>();
@@ -27,6 +49,10 @@ void set_up_logging(const ReportOptions& options) {
   const auto logger = std::make_shared<spdlog::logger>("pare", sinks.begin(), sinks.end());
   logger->set_level(spdlog::level::debug);
   logger->flush_on(spdlog::level::debug);
+  logger->set_error_handler([log = options.log](const std::string& reason) {
+    if (std::exchange(written, false))
+      std::fputs(fmt::format("pare: --log: {}: cannot be written ({})\n", log, single_line(reason)).c_str(), stderr);
+  });
   spdlog::set_default_logger(logger);
 }
 

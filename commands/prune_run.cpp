@@ -6,10 +6,12 @@
 #include "commands/prune_samples_run.hpp"
 #include "commands/prune_setup_run.hpp"
 #include "commands/training_run.hpp"
+#include "src/core/signals.hpp"
 
 namespace pare {
 
 ExitCode run_prune(const PruneOptions& options, RunContext& context) {
+  leave_on_stop_signals();
   const at::Device device = set_up_device(options.compute, context);
   LoadedModel loaded = load_executable(options.model);
   context.report.model = model_json(loaded.model, loaded.graph);

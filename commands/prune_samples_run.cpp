@@ -50,6 +50,7 @@ ScoreSamples::ScoreSamples(const PruneOptions& options, const Graph& graph, cons
   loader_config_.batch = std::min(options.training.batch, samples_->size());
   loader_config_.preprocess = preprocess_of(data);
   loader_config_.binding = bind_samples(graph, *samples_, data);
+  with_context(options.model, [&] { require_float32(graph); });
 }
 
 void ScoreSamples::run(const Observation& observation) const {

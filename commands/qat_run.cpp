@@ -12,6 +12,7 @@
 #include "compress/selection.hpp"
 #include "formats/onnx_model.hpp"
 #include "src/core/error.hpp"
+#include "src/core/signals.hpp"
 #include "src/core/table.hpp"
 
 namespace pare {
@@ -125,7 +126,10 @@ Graph simulated(const QatOptions& options, const LoadedModel& loaded, at::Device
   };
   const QuantPlacement placement = place_all({});
   check_bits(options.bits, graph, placement);
-  if (placement.layers.empty()) fail_input("{}: no layer can be quantized", options.model);
+  if (placement.layers.empty()) {
+    require_float32(graph);
+    fail_input("no layer can be quantized: it has no Conv, Gemm or MatMul with a float32 weight of its own");
+  }
   const QatGrids grids = grids_of(options);
   Start start{placement, {}};
   if (grids.activation_bits > 0) start = Starter(options, graph, grids, device, context).start(place_all);
@@ -222,6 +226,7 @@ Model with_grids(Model model, const Json& grids) {
 }  // namespace
 
 ExitCode run_qat(const QatOptions& options, RunContext& context) {
+  leave_on_stop_signals();
   const at::Device device = set_up_device(options.compute, context);
   LoadedModel loaded = load_executable(options.model);
   context.report.model = model_json(loaded.model, loaded.graph);

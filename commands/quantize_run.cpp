@@ -299,6 +299,8 @@ class StaticRun {
     measured_ = find_samples(sample_use(all), all.data, "test");
     tested_ = measured_ != nullptr;
     if (!tested_) measured_ = calibration;
+    with_context(options_.model,
+                 [&] { check_outputs(loaded_.graph, *measured_, options_.data, options_.batch, device_); });
     const std::vector<std::string>& gates = options_.report.gates;
     if (!classifies(*measured_))
       refuse_gates(gates, {"accuracy", "accuracy_before", "accuracy_drop", "loss"}, measured_->name(),

@@ -33,6 +33,10 @@ TrainingRun::TrainingRun(const TrainingRequest& request, LoadedModel student, at
   if (bind_samples(student_.graph, *final_, data) != loader_config_.binding)
     fail_input("{}: has other arrays than {}", final_->name(), train_->name());
   check_gates();
+  with_context(student_.model.path, [&] {
+    require_float32(student_.graph);
+    check_outputs(student_.graph, *final_, data, evaluation_batch(request.options.training), device);
+  });
   loader_config_.batch = request.options.training.batch;
   loader_config_.seed = static_cast<uint64_t>(seed);
   loader_config_.shuffle = true;

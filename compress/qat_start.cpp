@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "compress/qdq_insert.hpp"
 #include "compress/weight_encoding.hpp"
 #include "src/core/error.hpp"
 
@@ -26,6 +27,25 @@ FakeQuantForm activation_form(const ActivationCodes& codes, const QatGrids& grid
   form.zero_point = codes.zero_point + shift;
   form.quantizer = grids.quantizer;
   return form;
+}
+
+// Of channels of zeros, or nearly: their biases would not fit, and products of steps would underflow.
+void raise_small_steps(const Graph& graph, const QuantPlacement& placement,
+                       const std::map<ValueId, ActivationCodes>& codes, std::map<ValueId, EncodedWeight>& weights) {
+  constexpr float smallest = 1e-30f;
+  for (auto& [id, weight] : weights)
+    for (float& scale : weight.scale) scale = std::max(scale, smallest);
+  for (const QuantLayer& layer : placement.layers) {
+    const auto weight = weights.find(layer.weight);
+    const auto input = codes.find(layer.input);
+    if (weight == weights.end() || input == codes.end()) continue;
+    const std::vector<float> least = least_weight_scales(graph, layer, input->second.scale);
+    std::vector<float>& scales = weight->second.scale;
+    for (size_t c = 0; c < least.size(); ++c) {
+      float& scale = scales[scales.size() == 1 ? 0 : c];
+      scale = std::max(scale, least[c]);
+    }
+  }
 }
 
 void set_steps(Graph& graph, ValueId id, const std::vector<float>& steps) {
@@ -53,6 +73,7 @@ void start_fake_quant(Graph& graph, QuantPlacement placement, const QatGrids& gr
     weights.emplace(place.value, encode_nearest(finite_floats(*value.constant, value.name), groups,
                                                 signed_codes(bits_of(graph, place, grids)), ScaleSearch::mse));
   }
+  raise_small_steps(graph, placement, codes, weights);
   const auto form_of = [&](const QuantPlace& place) {
     if (place.kind == Kind::activation) return activation_form(codes.at(place.value), grids);
     const EncodedWeight& weight = weights.at(place.value);

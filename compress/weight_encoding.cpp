@@ -34,7 +34,7 @@ kernels::AxisView view_of(const Shape& shape, size_t axis) {
 }
 
 // Groups of zeros, which could have any scale, get the least of the others': an int32 bias, whose step is a multiple of
-// the scale, would be rounded coarsely with theirs.
+// the scale, would be rounded coarsely with theirs. Where all are zeros it is that of usual weights.
 void scale_zeros(EncodedWeight& weight, const std::vector<float>& values) {
   constexpr float of_zeros = 1;
   if (std::find(weight.scale.begin(), weight.scale.end(), of_zeros) == weight.scale.end()) return;
@@ -48,7 +48,8 @@ void scale_zeros(EncodedWeight& weight, const std::vector<float>& values) {
   float least = std::numeric_limits<float>::infinity();
   for (size_t s = 0; s < used.size(); ++s)
     if (used[s]) least = std::min(least, weight.scale[s]);
-  if (std::isinf(least)) return;
+  constexpr float usual = 0x1p-10f;
+  if (std::isinf(least)) least = usual;
   for (size_t s = 0; s < used.size(); ++s)
     if (!used[s]) weight.scale[s] = least;
 }

@@ -67,4 +67,11 @@ decltype(auto) with_context(std::string_view where, Body&& body) {
   }
 }
 
+// The text with spaces for line breaks.
+inline std::string single_line(std::string text) {
+  for (char& c : text)
+    if (c == '\n' || c == '\r') c = ' ';
+  return text;
+}
+
 }  // namespace pare

@@ -149,11 +149,11 @@ void AtomicFile::commit() {
 }
 
 void check_output(const std::string& path, bool force) {
-  struct stat status {};
-  if (::stat(path.c_str(), &status) == 0) {
-    if (S_ISDIR(status.st_mode)) fail_usage("{}: is a folder (expected a file name)", path);
-    if (S_ISREG(status.st_mode) && !force) fail_usage("{}: exists already; give --force to replace it", path);
-  }
+  if (std::error_code error; std::filesystem::is_directory(path, error))
+    fail_usage("{}: is a folder (expected a file name)", path);
+  // Pipes and links to nothing, too: a rename takes their place.
+  if (struct stat status{}; !force && ::lstat(path.c_str(), &status) == 0)
+    fail_usage("{}: exists already; give --force to replace it", path);
   auto folder = std::filesystem::path(path).parent_path();
   if (folder.empty()) folder = ".";
   if (!std::filesystem::is_directory(folder))

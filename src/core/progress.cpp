@@ -53,8 +53,8 @@ void Progress::update(int64_t done, std::string_view note, Clock::time_point now
   shown_ = now;
   const std::string text = line(done, note, now);
   // "\033[K" clears what a longer line left behind.
-  if (bar) fmt::print(stream_, "\r{}\033[K", text);
-  else fmt::print(stream_, "{}\n", text);
+  // Where nothing can be written the work goes on: fmt::print would throw.
+  std::fputs(fmt::format(fmt::runtime(bar ? "\r{}\033[K" : "{}\n"), text).c_str(), stream_);
   std::fflush(stream_);
   bar_open_ = bar;
 }

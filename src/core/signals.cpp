@@ -3,6 +3,10 @@
 #include <csignal>
 #include <initializer_list>
 
+#include <unistd.h>
+
+#include "src/core/error.hpp"
+
 namespace pare {
 
 namespace {
@@ -15,15 +19,21 @@ void on_signal(int signal) {
   stop_flag = 1;
 }
 
-}  // namespace
+void leave(int) { ::_exit(static_cast<int>(ExitCode::preempted)); }
 
-void install_stop_signals() {
+void install(void (*handler)(int)) {
   struct sigaction action {};
-  action.sa_handler = on_signal;
+  action.sa_handler = handler;
   action.sa_flags = SA_RESTART;
   sigemptyset(&action.sa_mask);
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) sigaction(signal, &action, nullptr);
 }
+
+}  // namespace
+
+void leave_on_stop_signals() { install(leave); }
+
+void install_stop_signals() { install(on_signal); }
 
 bool stop_requested() { return stop_flag != 0; }
 

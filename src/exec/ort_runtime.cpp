@@ -52,7 +52,7 @@ enum class Place : size_t {
   release_session_options = 100,
 };
 
-constexpr int log_errors = 3;
+constexpr int log_fatal = 4;  // errors come back as statuses
 constexpr int optimize_nothing = 0, optimize_all = 99;
 constexpr int arena_allocator = 1, default_memory = 0;
 
@@ -175,7 +175,7 @@ struct OrtSession::State {
         session(calls, Place::release_session) {}
 
   void prepare(const OrtConfig& config) {
-    calls(Place::create_env, log_errors, "pare", &environment.object);
+    calls(Place::create_env, log_fatal, "pare", &environment.object);
     calls(Place::cpu_memory_info, arena_allocator, default_memory, &memory.object);
     calls(Place::create_session_options, &options.object);
     calls(Place::set_graph_optimization_level, options.object, config.optimize ? optimize_all : optimize_nothing);

@@ -210,6 +210,33 @@ class Streams(Front):
             result = subprocess.run([PARE, "inspect", self.model], stdout=full, stderr=subprocess.PIPE, text=True)
         self.assertEqual((result.returncode, result.stderr), (1, "pare: standard output: cannot be written\n"))
 
+    def test_an_error_that_cannot_be_said_keeps_its_exit_code(self):
+        with open("/dev/full", "w") as full:
+            done = subprocess.run([PARE, "inspect", self.folder / "no.onnx"], stdout=subprocess.DEVNULL, stderr=full, timeout=60)
+        self.assertEqual(done.returncode, 2)
+
+    def test_a_log_is_no_model_and_lies_in_a_folder(self):
+        before = pathlib.Path(self.model).read_bytes()
+        done = run("inspect", self.model, "--log", self.model)
+        self.assert_usage(done, f"--log: {self.model} is a model of this command; name another file")
+        self.assertEqual(pathlib.Path(self.model).read_bytes(), before)
+        done = run("inspect", self.model, "--log", self.folder / "no/log")
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertNotIn("no", self.files())
+
+    def test_a_log_on_a_full_device_is_a_failure(self):
+        done = run("inspect", models.convolutional(self.folder / "odd.onnx", odd_op=True), "-q", "--log", "/dev/full")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--log: /dev/full: cannot be written", done.stderr)
+
+    def test_pipes_and_links_to_nothing_are_not_replaced(self):
+        pipe, link = self.folder / "pipe.onnx", self.folder / "link.onnx"
+        os.mkfifo(pipe)
+        link.symlink_to(self.folder / "nowhere")
+        for output in (pipe, link):
+            done = run("quantize", self.model, "--weights", "int8", "-o", output)
+            self.assert_usage(done, f"{output}: exists already; give --force to replace it")
+
     def test_a_reader_that_went_away_is_a_failure_and_no_signal(self):
         reading, writing = os.pipe()
         os.close(reading)

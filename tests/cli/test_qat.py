@@ -87,6 +87,21 @@ class Qat(unittest.TestCase):
         report = self.qat(self.model, self.folder / "small.onnx", "--weights", "int4", "--bits", "fc=2")
         self.assertEqual([layer["bits"] for layer in report["layers"]], [8, 2])
 
+    def test_weights_of_zeros_and_nearly(self):
+        for factor in (0, 1e-38):
+            model = onnx.load(self.model)
+            for tensor in model.graph.initializer:
+                if tensor.name == "filters":
+                    tensor.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(tensor) * np.float32(factor), "filters"))
+            model.graph.initializer.append(numpy_helper.from_array(np.float32([0.1, -0.2, 0.3, 0.4]), "bias"))
+            model.graph.node[0].input.append("bias")
+            onnx.save(model, self.folder / "zeros.onnx")
+            out = self.folder / "small.onnx"
+            self.qat(self.folder / "zeros.onnx", out)
+            report = self.folder / "evaluated.json"
+            pare("evaluate", out, "--data", self.data, "--split", "test", "--runtime", "both", "--report", report, "-q")
+            self.assertGreater(json.loads(report.read_text())["metrics"]["runtime_snr_db"], 20)
+
     def test_prune_then_qat_then_qat_again_through_both_formats(self):
         pruned = self.folder / "pruned.onnx"
         pare("prune", self.model, "--sparsity", "0.7", "--data", self.data, *TRAINING, "-o", pruned)

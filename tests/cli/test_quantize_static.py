@@ -123,6 +123,16 @@ class Static(unittest.TestCase):
             self.assertIn("cannot be measured", done.stderr)
             self.assertFalse((self.folder / output).exists())
 
+    def test_an_output_without_batch_is_refused_before_the_work(self):
+        dense_model(self.model)
+        model = onnx.load(self.model)
+        model.graph.output.append(helper.make_tensor_value_info("second", TensorProto.FLOAT, [32, 64]))
+        onnx.save(model, self.model)
+        self.out.write_text("precious")
+        done = pare(self.model, "--data", self.data, "-o", self.out, "--force", code=3)
+        self.assertIn("no batch dimension", done.stderr)
+        self.assertEqual(self.out.read_text(), "precious")
+
     def test_classes_of_samples_whose_outputs_are_none(self):
         """Labels that the outputs are no scores of: the cosine is reported."""
         weight = np.random.default_rng(5).standard_normal((8, 1, 3, 3)).astype(np.float32)

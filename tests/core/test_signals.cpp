@@ -26,6 +26,17 @@ int exit_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : -WTER
 
 }  // namespace
 
+TEST_CASE("signals: before there is anything to save, each stop signal ends the process with exit 75") {
+  for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
+    const int status = status_of([signal] {
+      leave_on_stop_signals();
+      std::raise(signal);
+      return 1;
+    });
+    CHECK(exit_of(status) == 75);
+  }
+}
+
 TEST_CASE("signals: each stop signal sets the flag and the process goes on") {
   for (const int signal : {SIGINT, SIGTERM, SIGUSR1}) {
     const int status = status_of([signal] {
