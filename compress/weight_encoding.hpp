@@ -67,7 +67,8 @@ struct RoundedWeight {
   std::optional<OutputErrors> errors;  // where samples were measured
 };
 
-// Rounds to nearest. `values` must be finite. Groups of zeros have the least scale of the others; 2^-10 where all are zero.
+// Rounds to nearest. `values` must be finite. Groups of zeros have the least scale of the others; 2^-10 where all are
+// zero.
 EncodedWeight encode_nearest(const std::vector<float>& values, const ScaleGroups& groups, kernels::CodeRange range,
                              ScaleSearch search);
 
