@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <filesystem>
 
+#include "commands/report_html.hpp"
 #include "src/core/files.hpp"
 
 namespace pare {
@@ -22,6 +23,8 @@ void replace_non_finite(Json& value, const std::string& path, std::vector<std::s
     for (size_t i = 0; i < value.size(); ++i) replace_non_finite(value[i], fmt::format("{}.{}", path, i), warnings);
   }
 }
+
+bool is_page(const std::string& target) { return std::filesystem::path(target).extension() == ".html"; }
 
 Json gates_json(const std::vector<GateRow>& gates) {
   Json rows = Json::array();
@@ -78,14 +81,15 @@ Json Report::document() const {
 void write_report(const Report& report, const std::vector<std::string>& targets) {
   if (targets.empty()) return;
   // Names of tensors and files come from outside and need not be UTF-8.
-  const std::string text = report.document().dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
+  const Json document = report.document();
+  const std::string text = document.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
   for (const auto& target : targets) {
     if (target == "-") {
       std::fwrite(text.data(), 1, text.size(), stdout);
       continue;
     }
     AtomicFile file(target);
-    file.write(text);
+    file.write(is_page(target) ? report_page(document) : text);
     file.commit();
   }
 }
@@ -93,8 +97,8 @@ void write_report(const Report& report, const std::vector<std::string>& targets)
 void check_report_targets(const std::vector<std::string>& targets) {
   for (const auto& target : targets) {
     if (target == "-") continue;
-    if (std::filesystem::path(target).extension() != ".json")
-      fail_usage("--report: unknown kind of report (got '{}', expected a name ending in .json, or -)", target);
+    if (!is_page(target) && std::filesystem::path(target).extension() != ".json")
+      fail_usage("--report: unknown kind of report (got '{}', expected a name ending in .json or .html, or -)", target);
     check_output(target, true);
   }
 }

@@ -1,4 +1,4 @@
-// The JSON report: one document a command, the same keys for all of them. Scripts depend on the keys.
+// The report: one document a command, the same keys for all of them. Scripts depend on the keys.
 #pragma once
 
 #include <optional>
@@ -43,11 +43,11 @@ struct Report {
 // "ok", "gate-failed", "goal-missed", "preempted" or "error".
 const char* verdict_of(ExitCode code);
 
-// Writes the document to each target: `-` is stdout, anything else is a file that is replaced atomically. Throws (exit
-// 1).
+// Writes the document to each target: `-` is JSON on stdout, anything else is a file of JSON or (.html) a page that is
+// replaced atomically. Throws (exit 1).
 void write_report(const Report& report, const std::vector<std::string>& targets);
 
-// Refuses (exit 2) targets that are neither `-` nor `.json`, or whose folder cannot be written.
+// Refuses (exit 2) targets that are neither `-` nor `.json` or `.html`, or whose folder cannot be written.
 void check_report_targets(const std::vector<std::string>& targets);
 
 }  // namespace pare

@@ -1,4 +1,5 @@
 """The front end from outside: exit codes, error lines, reports, streams, start time. Nothing here needs LibTorch."""
+import html.parser
 import json
 import os
 import pathlib
@@ -183,8 +184,38 @@ class Reports(Front):
 
     def test_a_report_of_another_kind_is_refused_and_not_written(self):
         self.assert_usage(run("inspect", self.model, "--report", self.folder / "r.txt"),
-                          f"--report: unknown kind of report (got '{self.folder}/r.txt', expected a name ending in .json, or -)")
+                          f"--report: unknown kind of report (got '{self.folder}/r.txt', expected a name ending in .json or .html, or -)")
         self.assertEqual(self.files(), ["m.onnx"])
+
+    def test_a_page_holds_what_the_report_holds(self):
+        odd = self.folder / "a<b>&.onnx"
+        shutil.copy(self.model, odd)
+        page, document = self.folder / "r.html", self.folder / "r.json"
+        self.assertEqual(run("inspect", odd, "-q", "--report", page, "--report", document).returncode, 0)
+
+        class Reader(html.parser.HTMLParser):
+            def __init__(self):
+                super().__init__()
+                self.open, self.text = [], []
+
+            def handle_starttag(self, tag, attributes):
+                if tag not in ("meta", "link", "br"):
+                    self.open.append(tag)
+
+            def handle_endtag(self, tag):
+                assert self.open.pop() == tag, tag
+
+            def handle_data(self, data):
+                self.text.append(data.strip())
+
+        reader = Reader()
+        reader.feed(page.read_text())
+        self.assertEqual(reader.open, [])
+        report = json.loads(document.read_text())
+        for expected in (report["model"]["sha256"], f"{report['model']['parameters']:,}", "pare inspect", *(layer["name"] for layer in report["layers"])):
+            self.assertTrue(any(expected in text for text in reader.text), expected)
+        self.assertTrue(any(str(odd) in text for text in reader.text))
+        self.assertNotIn("<b>", page.read_text())
 
     def test_a_report_folder_that_is_missing_is_refused(self):
         result = run("inspect", self.model, "--report", self.folder / "no" / "r.json")
