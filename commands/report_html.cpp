@@ -73,10 +73,10 @@ std::string rows_table(const Json& rows) {
 }
 
 std::string keys_table(const Json& object) {
-  std::string html = "<table>";
+  std::string html = "<div class=wide><table>";
   for (const auto& [key, value] : object.items())
-    html += fmt::format("<tr><th>{}</th>{}</tr>\n", escaped(key), cell(value));
-  return html + "</table>";
+    html += fmt::format("<tr><th>{}</th><td>{}</td></tr>\n", escaped(key), html_of(value));
+  return html + "</table></div>";
 }
 
 std::string html_of(const Json& value) {
@@ -139,6 +139,10 @@ std::string report_page(const Json& document) {
   for (const auto& [key, section] : document.items()) {
     if (key == "command" || key == "argv" || key == "verdict" || section.is_null()) continue;
     if (section.is_array() && section.empty()) continue;
+    if (!section.is_structured()) {
+      html += fmt::format("<p>{}: {}</p>\n", escaped(key), html_of(section));
+      continue;
+    }
     html += fmt::format("<h2>{}</h2>\n", escaped(key));
     html += key == "history" && is_table(section) ? history_html(section) : html_of(section);
     html += "\n";
