@@ -15,8 +15,7 @@ namespace pare {
 
 void add_report_options(CLI::App& app, ReportOptions& options) {
   app.option_defaults()->group("Report");
-  add_texts(app, "--report", "FILE", options.reports,
-            "write a report, .json or .html; - is JSON on stdout; repeatable");
+  add_texts(app, "--report", "FILE", options.reports, "write a .json or .html report; -: stdout; repeatable");
   add_texts(app, "--gate", "EXPR", options.gates, "exit 4 unless 'accuracy>=0.91' holds; repeatable");
   add_flag(app, "-q,--quiet", options.quiet, "no table and no progress");
   add_flag(app, "-v,--verbose", options.verbose, "also log details on stderr");

@@ -95,8 +95,11 @@ std::vector<bool> prunable(const PruneOptions& options, const Graph& graph, cons
                options.structure, groups.barriers.size(),
                groups.barriers.empty()
                    ? ""
-                   : fmt::format(" ({} '{}': {}); `pare inspect --groups` names them", groups.barriers[0].op,
-                                 groups.barriers[0].node, groups.barriers[0].reason));
+                   : fmt::format(" ({}: {}); `pare inspect --groups` names them",
+                                 groups.barriers[0].op.empty()
+                                     ? "the model"
+                                     : fmt::format("{} '{}'", groups.barriers[0].op, groups.barriers[0].node),
+                                 groups.barriers[0].reason));
   if (!any)
     fail_input(
         "prune: no {} can be removed: {} groups are narrower than --round-to and --min-keep allow or not selected, and "

@@ -151,7 +151,7 @@ Json kept_choice(const PruneOptions& options, const char* list, size_t entries) 
 void keep_choice(const PruneOptions& options, const Json& choice) {
   if (!keeps_choice(options)) return;
   const std::string folder = run_dir_of(options.resume, options.output.out);
-  std::filesystem::create_directories(folder);
+  make_folder(folder);
   AtomicFile file(folder + "/choice.json");
   file.write(choice.dump());
   file.commit();

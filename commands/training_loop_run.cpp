@@ -4,6 +4,7 @@
 
 #include "commands/training_run.hpp"
 #include "src/core/error.hpp"
+#include "src/core/files.hpp"
 #include "src/core/progress.hpp"
 #include "src/core/signals.hpp"
 #include "src/train/batch_statistics.hpp"
@@ -149,7 +150,7 @@ bool TrainingRun::end_epoch(Loop& loop, const StepInfo& info) {
 
 ExitCode TrainingRun::train(const TrainingParts& parts) {
   install_stop_signals();
-  std::filesystem::create_directories(run_dir_);
+  make_folder(run_dir_);
   Loop loop{
       parts, Progress(request_.command, steps_, progress_style(context_.quiet, stderr)), state_->tensors(), {}, {}};
   for (const Parameter& parameter : parameters_.all())

@@ -7,6 +7,7 @@
 
 #include "kernels/nm_mask.hpp"
 #include "src/core/error.hpp"
+#include "src/core/suggest.hpp"
 
 namespace pare {
 namespace {
@@ -43,7 +44,9 @@ Pattern parse_pattern(std::string_view text) {
     return pattern;
   }
   const auto counts = numbers(text, ':');
-  if (!counts) fail_usage("bad value (got '{}', expected weight, N:M, block:RxC, channel or head)", text);
+  if (!counts)
+    fail_usage("bad value (got '{}', expected weight, N:M, block:RxC, channel, head or residual){}", text,
+               did_you_mean(text, {"weight", "channel", "head", "residual"}));
   if (counts->first < 1 || counts->first >= counts->second || counts->second > kernels::largest_group)
     fail_usage("bad value (got '{}', expected N:M with 1 <= N < M <= {})", text, kernels::largest_group);
   Pattern pattern;

@@ -162,4 +162,12 @@ void check_output(const std::string& path, bool force) {
     fail_usage("{}: folder {} cannot be written ({})", path, folder.string(), reason());
 }
 
+void make_folder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error == std::errc::not_a_directory || error == std::errc::file_exists)
+    fail_usage("{}: is no folder, or lies in none; name another one", path);
+  if (error) fail_run("{}: cannot be made ({})", path, error.message());
+}
+
 }  // namespace pare

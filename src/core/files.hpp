@@ -63,4 +63,7 @@ class AtomicFile {
 // Refuses (exit 2) when `path` exists and `force` is false, or when its folder does not exist or cannot be written.
 void check_output(const std::string& path, bool force);
 
+// Makes a folder and those above it, where they are missing. Throws: exit 2 when a file is in the way, else exit 1.
+void make_folder(const std::string& path);
+
 }  // namespace pare

@@ -42,16 +42,15 @@ std::vector<std::string> segments_in(const std::string& folder) {
 
 TeacherStore::TeacherStore(const std::string& folder, std::string key, Warn warn)
     : folder_((fs::path(folder) / key).string()), key_(std::move(key)), warn_(std::move(warn)) {
-  std::error_code error;
-  fs::create_directories(folder_, error);
-  if (error) fail_run("--teacher-cache: {}: cannot be made ({})", folder_, error.message());
+  with_context("--teacher-cache", [&] { make_folder(folder_); });
   const std::vector<std::string> read = read_segments();
   saved_ = keys_.size();
   if (read.size() <= most_segments) return;
   saved_ = 0;
   save();
   if (!writable_) return;
-  for (const std::string& path : read) fs::remove(path, error);
+  std::error_code ignored;
+  for (const std::string& path : read) fs::remove(path, ignored);
 }
 
 std::vector<std::string> TeacherStore::read_segments() {

@@ -85,8 +85,8 @@ class TeacherCache(unittest.TestCase):
         self.assertEqual(self.sha256("second.onnx"), self.sha256("first.onnx"))
         file = self.folder / "file"
         file.write_text("no folder")
-        message = self.run_to(1, self.command("third.onnx", file, "--steps", "5"))
-        self.assertIn("cannot be made", message)
+        message = self.run_to(2, self.command("third.onnx", file, "--steps", "5"))
+        self.assertIn("is no folder", message)
         self.assertEqual(len(message.splitlines()), 1, message)
 
 

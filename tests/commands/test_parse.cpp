@@ -115,7 +115,8 @@ TEST_CASE("parse: bad values name the option, what was given and what is expecte
        "--seed: bad value (got '99999999999999999999', expected an integer of at least 0 and at most 9e+18)"},
       {{"--average", "1.1"}, "--average: bad value (got '1.1', expected a number of at least 0 and at most 1)"},
       {{"--structure", "4:2"}, "--structure: bad value (got '4:2', expected N:M with 1 <= N < M <= 32)"},
-      {{"--structure", "row"}, "--structure: bad value (got 'row', expected weight, N:M, block:RxC, channel or head)"},
+      {{"--structure", "row"},
+       "--structure: bad value (got 'row', expected weight, N:M, block:RxC, channel, head or residual)"},
       {{"--schedule", "cubik"},
        "--schedule: bad value (got 'cubik', expected one-shot, iterative:N, cubic, linear or exponential); did you "
        "mean "

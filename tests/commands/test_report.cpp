@@ -93,7 +93,8 @@ TEST_CASE("report: targets of another kind or in a missing folder are refused") 
   const test::TemporaryFolder folder;
   CHECK_NOTHROW(check_report_targets({"-", folder.file("r.json")}));
   CHECK_THROWS_WITH_AS(check_report_targets({"r.txt"}),
-                       "--report: unknown kind of report (got 'r.txt', expected a name ending in .json, or -)", Error);
+                       "--report: unknown kind of report (got 'r.txt', expected a name ending in .json or .html, or -)",
+                       Error);
   CHECK_THROWS_AS(check_report_targets({folder.file("missing/r.json")}), Error);
 }
 
