@@ -26,13 +26,17 @@ common=(--data "$fashion_data" --limit "$limit" --batch 128 --teacher "$teacher"
 ((limit > 0)) || common+=(--holdout "$holdout")
 prune=(--importance taylor --average 0.99 --schedule cubic)
 key=$({ sha256sum <"$teacher"; cat scripts/make_lenet.py scripts/make_fashion_resnet.py
-        printf '%s ' "${common[@]}" "${prune[@]}" "${lenet_recipe[@]}" "${resnet_recipe[@]}" "$epochs"; } | sha256sum | cut -c 1-12)
+        printf '%s ' "${common[@]}" "${prune[@]}" "${lenet_300_100_recipe[@]}" "${lenet_5_recipe[@]}" "${resnet_recipe[@]}" "$epochs"; } | sha256sum | cut -c 1-12)
 out=build/prune_fashion/$key
 mkdir -p -- "$out"
 
 # How MODEL is trained and pruned, into `recipe`.
 recipe_of() {
-  if [[ $1 == resnet ]]; then recipe=("${resnet_recipe[@]}" --epochs "${epochs:-20}"); else recipe=("${lenet_recipe[@]}" --epochs "${epochs:-40}"); fi
+  case $1 in
+    300-100) recipe=("${lenet_300_100_recipe[@]}" --epochs "${epochs:-40}") ;;
+    5) recipe=("${lenet_5_recipe[@]}" --epochs "${epochs:-40}") ;;
+    resnet) recipe=("${resnet_recipe[@]}" --epochs "${epochs:-20}") ;;
+  esac
   recipe+=("${common[@]}")
 }
 
