@@ -31,7 +31,6 @@ ChannelSamples::ChannelSamples(const PruneOptions& options, const Graph& graph, 
   measured_ = open_validation(use);
   if (measured_ == nullptr) measured_ = samples_;
   loader_config_.binding = bind_samples(graph, *samples_, data);
-  with_context(options.model, [&] { require_float32(graph); });
   loader_config_.preprocess = preprocess_of(data);
   if (data.holdout > 0) samples_ = split_holdout(samples_, data.holdout, static_cast<uint64_t>(seed)).train;
   if (measured_->labelled())
@@ -106,6 +105,7 @@ GroupScores ChannelSamples::scores(const Graph& graph, const ChannelGroups& grou
   const GroupScore how = group_score_of(options_.channels.group_score);
   if (options_.importance == "random") return random_scores(groups, seed);
   if (options_.importance == "magnitude") return group_scores(graph, groups, magnitude_scores(graph), how);
+  with_context(options_.model, [&] { require_float32(graph); });
   const Executor executor(graph);
   const Parameters parameters(graph, device_, Training::on);
   GradientScores gradients(parameters, options_.importance);

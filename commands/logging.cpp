@@ -50,6 +50,7 @@ void set_up_logging(const ReportOptions& options) {
   logger->set_level(spdlog::level::debug);
   logger->flush_on(spdlog::level::debug);
   logger->set_error_handler([log = options.log](const std::string& reason) {
+    if (log.empty()) return;  // stderr alone: its messages are lost
     if (std::exchange(written, false))
       std::fputs(fmt::format("pare: --log: {}: cannot be written ({})\n", log, single_line(reason)).c_str(), stderr);
   });
