@@ -15,7 +15,7 @@ struct QatGrids {
   // Codes of activations are unsigned (uint8), else signed with a zero point.
   bool unsigned_activations = true;
   int outer_bits = 8;  // of the first and last layer; 0: as the others
-  // Bits of a weight that is not outer, by its name and its node's.
+  // Bits of a weight, by its name, its node's, and whether the layer is the first or last.
   std::function<int(const std::string& weight, const std::string& node, bool outer)> weight_bits;
   std::string quantizer = "lsq";  // as in FakeQuantForm
 };

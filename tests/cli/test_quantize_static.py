@@ -61,6 +61,15 @@ def dense_model(path):
     return samples
 
 
+def maps_model(path, channels, size):
+    """x [N,1,size,size] -> Conv, whose maps are the output."""
+    weight = np.random.default_rng(5).standard_normal((channels, 1, 3, 3)).astype(np.float32)
+    graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])], "maps",
+                              [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, size, size])],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", channels, size, size])], [numpy_helper.from_array(weight, "w")])
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path)
+
+
 class Static(unittest.TestCase):
     def setUp(self):
         self.temporary = tempfile.TemporaryDirectory()
@@ -135,11 +144,7 @@ class Static(unittest.TestCase):
 
     def test_classes_of_samples_whose_outputs_are_none(self):
         """Labels that the outputs are no scores of: the cosine is reported."""
-        weight = np.random.default_rng(5).standard_normal((8, 1, 3, 3)).astype(np.float32)
-        graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])], "maps",
-                                  [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 8, 8])],
-                                  [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 8, 8, 8])], [numpy_helper.from_array(weight, "w")])
-        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), self.model)
+        maps_model(self.model, 8, 8)
         np.savez(self.data, x=np.random.default_rng(6).standard_normal((20, 1, 8, 8)).astype(np.float32), y=np.arange(20) % 4)
         done = report(self.model, "--data", self.data, "--labels", "y", "-o", self.out, code=5)
         self.assertGreater(done["metrics"]["cosine"], 0.99)
@@ -163,11 +168,7 @@ class Static(unittest.TestCase):
 
     def test_memory_does_not_grow_with_the_samples(self):
         """400 samples have 105 MB of outputs."""
-        weight = np.random.default_rng(5).standard_normal((16, 1, 3, 3)).astype(np.float32)
-        graph = helper.make_graph([helper.make_node("Conv", ["x", "w"], ["y"], pads=[1, 1, 1, 1])], "wide",
-                                  [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 1, 64, 64])],
-                                  [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 16, 64, 64])], [numpy_helper.from_array(weight, "w")])
-        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), self.model)
+        maps_model(self.model, 16, 64)
         np.savez(self.data, x=np.random.default_rng(6).standard_normal((400, 1, 64, 64)).astype(np.float32))
         # The file itself is mapped: 6.5 MB.
         few, many = (report(self.model, "--data", self.data, "--limit", count, "--batch", 4, "--threads", 1, "-o", self.out, "--force",
