@@ -43,12 +43,19 @@ PARE_SIMD ValueRange range_of(const float* values, int64_t count) {
 }
 
 // bins[i] = bin of values[i], or histogram_bins where it is not finite.
-PARE_SIMD void bin_range(const float* values, int64_t count, float inverse_width, int32_t first, int32_t* bins) {
+PARE_SIMD void bin_range(const float* values, int64_t count, float width, float inverse_width, int32_t first,
+                         int32_t* bins) {
   for (int64_t i = 0; i < count; ++i) {
     const int32_t finite = is_finite(values[i]) ? -1 : 0;
     const float value = bits_float(float_bits(values[i]) & static_cast<uint32_t>(finite));
-    bins[i] = ((grid_index(value, inverse_width) - first) & finite) | (histogram_bins & ~finite);
+    bins[i] = ((grid_index(value, width, inverse_width) - first) & finite) | (histogram_bins & ~finite);
   }
+}
+
+// The same of values that are all finite.
+PARE_SIMD void bin_finite_range(const float* values, int64_t count, float width, float inverse_width, int32_t first,
+                                int32_t* bins) {
+  for (int64_t i = 0; i < count; ++i) bins[i] = grid_index(values[i], width, inverse_width) - first;
 }
 
 PARE_SIMD uint32_t absmax_range(const float* values, int64_t count) {
@@ -75,6 +82,72 @@ void for_each_tile(const Observed& observed, int64_t begin, int64_t end, const B
     const int64_t count = std::min(tile_elements, end - i);
     body(widen(observed, i, i + count, buffer), count);
   }
+}
+
+// Whether all values of the range have a bin.
+bool covers(const Histogram& histogram, const ValueRange& range) {
+  const double width = power_of_two(histogram.exponent);
+  return range.empty() || (range.minimum() >= static_cast<double>(histogram.first) * width &&
+                           range.maximum() < static_cast<double>(histogram.first + histogram_bins) * width);
+}
+
+// Counts of one thread, on the grid of a histogram.
+class Counters {
+ public:
+  explicit Counters(const Histogram& grid)
+      : width_(power_of_two(grid.exponent)),
+        inverse_width_(power_of_two(-grid.exponent)),
+        first_(static_cast<int32_t>(grid.first)) {}
+
+  // At most tile_elements values that the grid covers.
+  void add(const float* values, int64_t count, bool finite) {
+    int32_t bins[tile_elements];
+    (finite ? bin_finite_range : bin_range)(values, count, width_, inverse_width_, first_, bins);
+    int64_t i = 0;
+    for (; i + lanes <= count; i += lanes)
+      for (int64_t lane = 0; lane < lanes; ++lane) ++counts_[lane * lane_stride + bins[i + lane]];
+    for (; i < count; ++i) ++counts_[bins[i]];
+  }
+
+  void add_to(Histogram& histogram) const {
+    for (int64_t lane = 0; lane < lanes; ++lane)
+      for (int64_t bin = 0; bin < histogram_bins; ++bin) histogram.counts[bin] += counts_[lane * lane_stride + bin];
+  }
+
+ private:
+  uint32_t counts_[lanes * lane_stride] = {};
+  float width_, inverse_width_;
+  int32_t first_;
+};
+
+struct Part {
+  int64_t begin, end;  // elements
+};
+
+// Counts what the grid covers, in one pass over the values, with their range where it is not known yet; returns the
+// parts that have other values and are not counted.
+std::vector<Part> count_covered(const Observed& observed, const Part& whole, bool add_range, Histogram* histogram) {
+  std::mutex mutex;
+  std::vector<Part> rest;
+  parallel_for(whole.begin, whole.end, block_elements, [&](int64_t begin, int64_t end) {
+    for (int64_t start = begin; start < end; start += most_between_merges) {
+      const Part part{start, std::min(end, start + most_between_merges)};
+      Counters counters(*histogram);
+      ValueRange range;
+      bool covered = true;
+      for_each_tile(observed, part.begin, part.end, [&](const float* values, int64_t count) {
+        const ValueRange tile = range_of(values, count);
+        merge(tile, range);
+        covered = covered && covers(*histogram, tile);
+        if (covered) counters.add(values, count, tile.non_finite == 0);
+      });
+      const std::lock_guard lock(mutex);
+      if (add_range) merge(range, histogram->range);
+      if (covered) counters.add_to(*histogram);
+      else rest.push_back(part);
+    }
+  });
+  return rest;
 }
 
 void widen_histogram(Histogram& histogram, BinGrid grid) {
@@ -128,29 +201,12 @@ void observe_range(const Observed& observed, ValueRange* range) {
 }
 
 void observe_histogram(const Observed& observed, Histogram* histogram) {
-  observe_range(observed, &histogram->range);
+  std::vector<Part> rest = {{0, observed.size}};
+  if (histogram->range.empty()) observe_range(observed, &histogram->range);
+  else rest = count_covered(observed, rest.front(), true, histogram);
   if (histogram->range.empty()) return;
-  const BinGrid grid = grid_of(histogram->range);
-  widen_histogram(*histogram, grid);
-  const float inverse_width = power_of_two(-grid.exponent);
-  std::mutex mutex;
-  parallel_for(0, observed.size, block_elements, [&](int64_t begin, int64_t end) {
-    for (int64_t start = begin; start < end; start += most_between_merges) {
-      uint32_t counters[lanes * lane_stride] = {};
-      for_each_tile(observed, start, std::min(end, start + most_between_merges),
-                    [&](const float* values, int64_t count) {
-                      int32_t bins[tile_elements];
-                      bin_range(values, count, inverse_width, static_cast<int32_t>(grid.first), bins);
-                      int64_t i = 0;
-                      for (; i + lanes <= count; i += lanes)
-                        for (int64_t lane = 0; lane < lanes; ++lane) ++counters[lane * lane_stride + bins[i + lane]];
-                      for (; i < count; ++i) ++counters[bins[i]];
-                    });
-      const std::lock_guard lock(mutex);
-      for (int64_t lane = 0; lane < lanes; ++lane)
-        for (int64_t bin = 0; bin < histogram_bins; ++bin) histogram->counts[bin] += counters[lane * lane_stride + bin];
-    }
-  });
+  widen_histogram(*histogram, grid_of(histogram->range));
+  for (const Part& part : rest) count_covered(observed, part, false, histogram);
 }
 
 void observe_channel_absmax(const Observed& observed, int64_t channels, int64_t inner, float* absmax) {

@@ -92,11 +92,11 @@ __global__ void __launch_bounds__(threads) count_kernel(Observed observed, Histo
   if (histogram->range.empty()) return;
   for (int bin = threadIdx.x; bin < histogram_bins; bin += threads) bins[bin] = 0;
   __syncthreads();
-  const float inverse_width = power_of_two(-histogram->exponent);
+  const float width = power_of_two(histogram->exponent), inverse_width = power_of_two(-histogram->exponent);
   const int32_t first_bin = static_cast<int32_t>(histogram->first);
   for_each_value(observed, [&](float value, bool inside) {
     const bool counts = inside && is_finite(value);
-    const int32_t bin = counts ? grid_index(value, inverse_width) - first_bin : -1;
+    const int32_t bin = counts ? grid_index(value, width, inverse_width) - first_bin : -1;
     const int32_t leader = __shfl_sync(full_warp, bin, 0);
     const unsigned same = __ballot_sync(full_warp, bin == leader);
     if (!counts) return;

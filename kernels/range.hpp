@@ -43,7 +43,8 @@ struct Histogram {
 // Adds the values to *range, which lives where they live. On CUDA nothing synchronises.
 void observe_range(Device device, const Observed& observed, ValueRange* range);
 
-// Adds the values to *histogram, which lives where they live; reads the values twice. On CUDA nothing synchronises.
+// Adds the values to *histogram, which lives where they live; reads the values twice on CUDA, where nothing
+// synchronises, and where they widen the range, else once.
 void observe_histogram(Device device, const Observed& observed, Histogram* histogram);
 
 // absmax[c] = max(absmax[c], |values[:, c, :]|) of a [outer, channels, inner] tensor of `size` = outer channels inner

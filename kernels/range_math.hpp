@@ -8,14 +8,11 @@ namespace pare::kernels {
 // 2^exponent, exactly; -126 <= exponent <= 127.
 PARE_HD float power_of_two(int exponent) { return bits_float(static_cast<uint32_t>(exponent + 127) << 23); }
 
-// floor(value / 2^exponent). The product with a power of two is exact unless it underflows, and below 2^21 for any
-// value of the range.
-PARE_HD int32_t grid_index(float value, float inverse_width) {
-  const float scaled = value * inverse_width;
-  const int32_t truncated = static_cast<int32_t>(scaled);
-  const int32_t rounded_up = static_cast<float>(truncated) > scaled ? 1 : 0;
-  const int32_t underflowed = truncated == 0 ? 1 : 0, negative = value < 0 ? 1 : 0;
-  return truncated - (rounded_up | (underflowed & negative));
+// floor(value / width) for a width that is a power of two. The quotient is below 2^21 for any value of the range, and
+// exact unless it underflows; its integer part times the width is exact always.
+PARE_HD int32_t grid_index(float value, float width, float inverse_width) {
+  const int32_t truncated = static_cast<int32_t>(value * inverse_width);
+  return truncated - (static_cast<float>(truncated) * width > value ? 1 : 0);
 }
 
 struct BinGrid {
@@ -29,9 +26,9 @@ PARE_HD BinGrid grid_of(const ValueRange& range) {
   const uint32_t largest = float_bits(low < 0 && -low > high ? -low : high) & 0x7fffffffu;
   int exponent = static_cast<int>(largest >> 23) - 127 - 20;
   if (exponent < -126) exponent = -126;
-  while (grid_index(high, power_of_two(-exponent)) - grid_index(low, power_of_two(-exponent)) >= histogram_bins)
-    ++exponent;
-  return {exponent, grid_index(low, power_of_two(-exponent))};
+  const auto index = [&](float value) { return grid_index(value, power_of_two(exponent), power_of_two(-exponent)); };
+  while (index(high) - index(low) >= histogram_bins) ++exponent;
+  return {exponent, index(low)};
 }
 
 // Where bin i of a histogram goes when its grid widens to `grid`.
