@@ -1,6 +1,7 @@
 #include "compress/observers.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cfloat>
 #include <charconv>
 #include <cmath>
@@ -16,11 +17,6 @@ using kernels::Histogram;
 using kernels::histogram_bins;
 
 double bin_width(const Histogram& histogram) { return std::ldexp(1.0, histogram.exponent); }
-// The middle of a bin.
-double bin_value(const Histogram& histogram, int bin) {
-  return (static_cast<double>(histogram.first + bin) + 0.5) * bin_width(histogram);
-}
-
 ObservedRange with_zero(double low, double high) {
   return {static_cast<float>(std::min(low, 0.0)), static_cast<float>(std::max(high, 0.0))};
 }
@@ -44,29 +40,57 @@ ObservedRange percentile_range(const Histogram& histogram, double percentile) {
   return {std::max(all.low, cut.low), std::min(all.high, cut.high)};
 }
 
-// Squared error, summed over the histogram, of values limited to the range and rounded to its grid. Errors of rounding
-// are taken as spread evenly over a step, which holds for bins narrower than one.
-double squared_error(const Histogram& histogram, ObservedRange range, int steps) {
-  const double step = (double{range.high} - double{range.low}) / steps;
-  const double rounding = step * step / 12;
-  double sum = 0;
-  for (int bin = 0; bin < histogram_bins; ++bin) {
-    if (histogram.counts[bin] == 0) continue;
-    const double value = bin_value(histogram, bin);
-    const double clipped = value < range.low ? range.low - value : value > range.high ? value - range.high : 0;
-    sum += static_cast<double>(histogram.counts[bin]) * (clipped > 0 ? clipped * clipped : rounding);
+// Squared errors, summed over the histogram, of values that are limited to a range and rounded to its grid. Errors of
+// rounding are taken as spread evenly over a step, which holds for bins narrower than one.
+class SquaredErrors {
+ public:
+  explicit SquaredErrors(const Histogram& histogram) : histogram_(histogram) {
+    const double width = bin_width(histogram);
+    for (int bin = 0; bin < histogram_bins; ++bin) {
+      const auto count = static_cast<double>(histogram.counts[bin]);
+      const double value = (static_cast<double>(histogram.first + bin) + 0.5) * width;
+      const auto i = static_cast<size_t>(bin);
+      sums_[i + 1] = {sums_[i].count + count, sums_[i].first + count * value, sums_[i].second + count * value * value};
+    }
   }
-  return sum;
-}
+
+  double of(ObservedRange range, int steps) const {
+    const size_t low = first_from(range.low), high = std::max(low, first_from(range.high));
+    const double step = (double{range.high} - double{range.low}) / steps;
+    const double rounding = (sums_[high].count - sums_[low].count) * step * step / 12;
+    return rounding + clipping(sums_[0], sums_[low], range.low) + clipping(sums_[high], sums_.back(), range.high);
+  }
+
+ private:
+  // Of all bins below one: the sums of 1, x and x^2 over their values, each in the middle of its bin.
+  struct Moments {
+    double count = 0, first = 0, second = 0;
+  };
+
+  // The first bin whose middle is not below the value.
+  size_t first_from(float value) const {
+    const double bin = std::ceil(double{value} / bin_width(histogram_) - 0.5) - static_cast<double>(histogram_.first);
+    return static_cast<size_t>(std::clamp(bin, 0.0, double{histogram_bins}));
+  }
+
+  // The sum of (x - limit)^2 over the bins from one to another.
+  static double clipping(const Moments& from, const Moments& to, double limit) {
+    return (to.second - from.second) - 2 * limit * (to.first - from.first) + limit * limit * (to.count - from.count);
+  }
+
+  const Histogram& histogram_;
+  std::array<Moments, histogram_bins + 1> sums_{};
+};
 
 // The best of shrunk ranges: both ends together, then each end alone, in finer steps.
 ObservedRange mse_range(const Histogram& histogram, int steps, bool symmetric) {
   const ObservedRange all = whole_range(histogram);
+  const SquaredErrors errors(histogram);
   ObservedRange best = all;
-  double least = squared_error(histogram, best, steps);
+  double least = errors.of(best, steps);
   const auto consider = [&](double low_part, double high_part) {
     const ObservedRange range{static_cast<float>(all.low * low_part), static_cast<float>(all.high * high_part)};
-    const double error = squared_error(histogram, range, steps);
+    const double error = errors.of(range, steps);
     if (!(error < least)) return false;
     least = error;
     best = range;
@@ -200,7 +224,7 @@ ObservedRange choose_range(const Histogram& histogram, const Calibration& calibr
 }
 
 double range_error(const Histogram& histogram, ObservedRange range, CodeForm form) {
-  return squared_error(histogram, range, (1 << form.bits) - 1);
+  return SquaredErrors(histogram).of(range, (1 << form.bits) - 1);
 }
 
 ActivationCodes codes_of(ObservedRange range, bool non_negative, CodeForm form) {
