@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <tuple>
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/empty_strided.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/where.h>
 
+#include "kernels/device.hpp"
 #include "src/core/random.hpp"
 #include "src/exec/tensors.hpp"
 
@@ -19,10 +21,24 @@ constexpr double largest_signal = 1e30;
 
 constexpr int64_t most_elements = 16384;
 
-at::Tensor rounding_error(const at::Tensor& value, const ActivationCodes& codes) {
-  const at::Tensor code =
-      value.div(codes.scale).round().add(codes.zero_point).clamp(codes.lowest, codes.highest).sub(codes.zero_point);
-  return code.mul(codes.scale).sub(value);
+// sum (g e)^2 with e = what rounding to the codes adds to a value.
+PARE_SIMD double rounding_noise(const float* values, const float* gradients, int64_t count,
+                                const ActivationCodes& codes) {
+  constexpr int64_t lanes = 16;
+  const float inverse = 1 / codes.scale, scale = codes.scale;
+  const float lowest = static_cast<float>(codes.lowest - codes.zero_point);
+  const float highest = static_cast<float>(codes.highest - codes.zero_point);
+  const auto squared = [&](int64_t i) {
+    const float code = std::min(std::max(std::nearbyint(values[i] * inverse), lowest), highest);
+    const double moved = double{gradients[i]} * (code * scale - values[i]);
+    return moved * moved;
+  };
+  double sums[lanes] = {};
+  int64_t i = 0;
+  for (; i + lanes <= count; i += lanes)
+    for (int64_t lane = 0; lane < lanes; ++lane) sums[lane] += squared(i + lane);
+  for (; i < count; ++i) sums[0] += squared(i);
+  return std::accumulate(sums, sums + lanes, 0.0);
 }
 
 at::Tensor random_signs(const at::Tensor& like, RandomKey key, uint32_t part) {
@@ -36,25 +52,52 @@ at::Tensor random_signs(const at::Tensor& like, RandomKey key, uint32_t part) {
   return signs.to(like.device());
 }
 
-// At most `most_elements` places of a tensor's memory, drawn at random; undefined for all of them.
+// One place in each of `most_elements` equal parts of a tensor's memory; undefined for all places.
 at::Tensor drawn_places(int64_t elements, RandomKey key, uint32_t part) {
   if (elements <= most_elements) return {};
   at::Tensor places = at::empty({most_elements}, at::kLong);
   int64_t* const target = places.mutable_data_ptr<int64_t>();
-  for (int64_t i = 0; i < most_elements; ++i)
-    target[i] =
-        static_cast<int64_t>(random_below(static_cast<uint64_t>(elements), key, static_cast<uint64_t>(i), part));
+  RandomBlock words{};
+  for (int64_t i = 0; i < most_elements; ++i) {
+    const auto word = static_cast<size_t>(i) % words.size();
+    if (word == 0) words = random_block(key, static_cast<uint64_t>(i), part);
+    const int64_t begin = i * elements / most_elements, end = (i + 1) * elements / most_elements;
+    target[i] = begin + static_cast<int64_t>(words[word] * static_cast<uint64_t>(end - begin) >> 32);
+  }
   return places;
 }
 
-// The elements at `places` of `like`'s memory; where the tensor lies alike, the others are not copied.
-at::Tensor elements_of(const at::Tensor& tensor, const at::Tensor& like, const at::Tensor& places) {
-  at::Tensor whole = tensor.detach();
-  if (!like.is_non_overlapping_and_dense()) whole = whole.contiguous();
-  else if (whole.strides() != like.strides())
-    whole = at::empty_strided(like.sizes(), like.strides(), whole.options()).copy_(whole);
-  const at::Tensor flat = whole.as_strided({whole.numel()}, {1});
-  return places.defined() ? flat.index_select(0, places.to(flat.device())) : flat;
+// Where in `tensor`'s memory the elements lie that are at `places` in that of `dense`, a tensor of the same sizes.
+at::Tensor places_in(const at::Tensor& tensor, const at::Tensor& dense, const at::Tensor& places) {
+  if (tensor.strides() == dense.strides()) return places;
+  std::vector<int64_t> dims(static_cast<size_t>(dense.dim()));
+  std::iota(dims.begin(), dims.end(), 0);
+  std::sort(dims.begin(), dims.end(), [&](int64_t a, int64_t b) { return dense.stride(a) > dense.stride(b); });
+  at::Tensor result = at::empty_like(places);
+  const int64_t* const source = places.const_data_ptr<int64_t>();
+  int64_t* const target = result.mutable_data_ptr<int64_t>();
+  for (int64_t i = 0; i < places.numel(); ++i) {
+    int64_t rest = source[i], offset = 0;
+    for (const int64_t dim : dims) {
+      if (dense.size(dim) == 1) continue;
+      offset += rest / dense.stride(dim) * tensor.stride(dim);
+      rest %= dense.stride(dim);
+    }
+    target[i] = offset;
+  }
+  return result;
+}
+
+// The elements at `places` of `dense`'s memory, all where that is undefined, on the CPU.
+at::Tensor elements_of(const at::Tensor& tensor, const at::Tensor& dense, const at::Tensor& places) {
+  at::Tensor elements = tensor.detach();
+  if (places.defined()) {
+    int64_t extent = 1;
+    for (int64_t dim = 0; dim < tensor.dim(); ++dim) extent += (tensor.size(dim) - 1) * tensor.stride(dim);
+    const at::Tensor own = places_in(tensor, dense, places);
+    elements = elements.as_strided({extent}, {1}).index_select(0, own.to(tensor.device()));
+  }
+  return elements.reshape({-1}).to(at::kCPU, at::kFloat);
 }
 
 // The graph with what its last Softmax and Sigmoid read as further outputs: where they saturate, nothing is seen of a
@@ -104,8 +147,10 @@ NoiseShares::NoiseShares(const Graph& graph, const QuantPlacement& placement,
 void NoiseShares::see(ValueId id, const at::Tensor& value) {
   if (!value.is_floating_point()) return;
   if (!value.requires_grad()) value.set_requires_grad(true);  // nothing before it is asked for
-  if (!value.is_leaf()) value.retain_grad();
-  watched_[id] = value;
+  // Detached, since the tensor holds the hook.
+  value.register_hook([this, id, seen = value.detach()](const at::Tensor& gradient) {
+    if (gradient.defined()) add_activation(id, seen, gradient);
+  });
 }
 
 // The sum of all outputs with random signs, each output divided by its norm.
@@ -125,14 +170,21 @@ at::Tensor NoiseShares::signed_sum(const std::vector<at::Tensor>& outputs) const
   return sum;
 }
 
-void NoiseShares::add_activation(ValueId id, const at::Tensor& value) {
-  const at::Tensor places = drawn_places(value.numel(), {seed_, static_cast<uint32_t>(id)}, batches_);
-  const at::Tensor values = elements_of(value, value, places), gradients = elements_of(value.grad(), value, places);
+void NoiseShares::add_activation(ValueId id, const at::Tensor& value, const at::Tensor& gradient) {
+  const at::Tensor dense = value.is_non_overlapping_and_dense() ? value : value.contiguous();
+  // Tensors of one size share their places.
+  auto places = places_.find(dense.numel());
+  if (places == places_.end()) {
+    const RandomKey key{seed_, random_stream("places") + static_cast<uint32_t>(dense.numel())};
+    places = places_.emplace(dense.numel(), drawn_places(dense.numel(), key, batches_)).first;
+  }
+  const at::Tensor values = elements_of(dense, dense, places->second);
+  const at::Tensor gradients = elements_of(gradient, dense, places->second);
   const double weight = static_cast<double>(value.numel()) / static_cast<double>(std::max<int64_t>(1, values.numel()));
   std::vector<double> noises;
   for (const CodesChoice& choice : choices_.at(id)) {
-    const at::Tensor moved = gradients.mul(rounding_error(values, choice.codes));
-    noises.push_back(weight * moved.square().sum(at::kDouble).item<double>());
+    noises.push_back(weight * rounding_noise(values.const_data_ptr<float>(), gradients.const_data_ptr<float>(),
+                                             values.numel(), choice.codes));
     if (!std::isfinite(noises.back())) return;  // a gradient where the function has none, as of a root at 0
   }
   std::vector<Sums>& sums = sums_.at(id);
@@ -152,8 +204,6 @@ void NoiseShares::add(std::span<const at::Tensor> inputs) {
   const at::Tensor sum = signed_sum(executor_.run(parameters_, own, false, &observation_));
   if (sum.defined()) sum.backward();
   const c10::AutoGradMode no_gradients(false);
-  for (const auto& [id, value] : watched_)
-    if (value.grad().defined()) add_activation(id, value);
   for (const auto& [id, error] : weight_errors_) {
     const at::Tensor gradient = parameters_.tensor(id).grad();
     if (!gradient.defined()) continue;
@@ -161,7 +211,7 @@ void NoiseShares::add(std::span<const at::Tensor> inputs) {
     if (std::isfinite(change)) sums_.at(id).front().noise += change * change;
   }
   for (const auto& [id, error] : weight_errors_) parameters_.tensor(id).mutable_grad().reset();
-  watched_.clear();
+  places_.clear();
   ++batches_;
 }
 

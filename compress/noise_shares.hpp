@@ -30,7 +30,8 @@ class NoiseShares {
   // One batch, in the order of Graph::inputs: a run forward and one backward. With J the derivative of the outputs by a
   // place's values and e their rounding errors, |J e|^2 is estimated by the gradients g of a sum of the outputs with
   // random signs (Hutchinson 1990): as sum (g e)^2 for activations, whose errors are independent, over at most 16,384
-  // of a tensor's elements drawn at random, and as (sum g e)^2 for weights, whose errors are the same for every sample.
+  // of a tensor's elements, one drawn in each of as many equal parts, and as (sum g e)^2 for weights, whose errors are
+  // the same for every sample.
   // Outputs that are integers, or do not depend on what is quantized, do not count; what a last Softmax or Sigmoid
   // reads counts as an output, too.
   void add(std::span<const at::Tensor> inputs);
@@ -49,13 +50,13 @@ class NoiseShares {
   bool allowed(const CodesChoice& choice, const Sums& sums) const;
   void see(ValueId id, const at::Tensor& value);
   at::Tensor signed_sum(const std::vector<at::Tensor>& outputs) const;
-  void add_activation(ValueId id, const at::Tensor& value);
+  void add_activation(ValueId id, const at::Tensor& value, const at::Tensor& gradient);
 
   const std::map<ValueId, std::vector<CodesChoice>>& choices_;
   Executor executor_;
   Parameters parameters_;
   Observation observation_;
-  std::map<ValueId, at::Tensor> watched_;
+  std::map<int64_t, at::Tensor> places_;  // of this batch, by the tensor's elements
   std::map<ValueId, at::Tensor> weight_errors_;
   std::map<ValueId, std::vector<Sums>> sums_;  // by choice
   uint64_t seed_;

@@ -1,6 +1,7 @@
 #include <limits>
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/arange.h>
 #include <ATen/ops/gt.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/where.h>
@@ -102,6 +103,24 @@ TEST_CASE("noise_shares: masks at minus infinity and gradients that are no numbe
   Graph rooted = whole;
   rooted.outputs = {{root, {}, false}};
   CHECK(std::isfinite(share_of(rooted)));
+}
+
+TEST_CASE("noise_shares: elements drawn from a large value meet their own gradients, however these lie in memory") {
+  GraphBuilder b;
+  const ValueId seen = b.node("Relu", {b.input("x", {-1, 128, 256})});
+  const ValueId turned = b.node("Transpose", {seen}, {{"perm", std::vector<int64_t>{0, 2, 1}}});
+  const ValueId rows =
+      b.node("Reshape", {turned, b.constant("rows", Tensor::of<int64_t>(DType::int64, {2}, {-1, 128}))});
+  const Graph graph = b.finish(b.node("Mul", {rows, b.input("gain", {-1, 1})}));
+  const std::map<ValueId, std::vector<CodesChoice>> choices = {{seen, {{{1, 0, 0, 255}}}}};
+  NoiseShares meter(graph, {}, choices, {}, {}, at::kCPU, 3);
+  // Columns that are rounded have the gain 1, others 1000.
+  const at::Tensor odd = at::arange(256, at::kFloat).remainder(2);
+  const std::vector<at::Tensor> sample = {at::where(odd.gt(0), 3.0, 2.75).to(at::kFloat).expand({2, 128, 256}),
+                                          odd.mul(999).add(1).repeat({2}).view({512, 1})};
+  meter.add(sample);
+  const double power = 2 * 128 * 128 * (2.75 * 2.75 + 3000.0 * 3000.0), noise = 2 * 128 * 128 * 0.25 * 0.25;
+  CHECK(meter.shares().at(seen).noise * power / noise == doctest::Approx(1).epsilon(0.02));
 }
 
 TEST_CASE("noise_shares: islands are the noisiest values, and those that cost a layer only where it pays") {
