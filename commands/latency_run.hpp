@@ -21,14 +21,14 @@ class LatencyMeter {
   // Time of a changed graph of the same model, as a share of the original's: the median over runs of both in turns, so
   // that what else the machine does counts for both.
   double share(const Graph& graph) const;
-  // The same of a written file.
+  // The same of a written file, and of a model that is loaded already.
   double share(const LoadedModel& written) const;
+  double share(const Runner& changed) const;
   // Seconds of the original: the median of all runs so far; 0 before the first.
   double seconds() const;
 
  private:
   std::unique_ptr<Runner> runner(const LoadedModel& model) const;
-  double share(const Runner& changed) const;
 
   const LoadedModel& original_;
   at::Device device_;

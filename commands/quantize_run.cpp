@@ -31,7 +31,8 @@ class StaticRun {
         loaded_(load_executable(options.model)),
         tensorrt_(options.profile == "tensorrt"),
         calibration_(Calibration::parse(options.calibration)),
-        names_(select_tensors(loaded_.graph, options.include, options.exclude)) {}
+        names_(select_tensors(loaded_.graph, options.include, options.exclude)),
+        runtime_(options, loaded_, device_, context) {}
 
   ExitCode run() {
     context_.report.settings["granularity"] = options_.granularity;
@@ -50,6 +51,7 @@ class StaticRun {
     choices_ = calibrate(
         prepared, whole, calibration_, [&](const QuantPlace& place) { return form(place); }, runs);
     if (options_.rounding == "gptq") learned_ = round(prepared, whole, runs);
+    else learned_.weights = nearest(prepared, whole);
     shares_ = measure_noise(prepared, whole, choices_, static_config(), learned_.weights, runs);
     const std::set<ValueId> islands = float_islands(whole, shares_, {}, [&](const std::set<ValueId>& floats) {
       return integer_products(prepared, placed(prepared, floats));
@@ -70,14 +72,11 @@ class StaticRun {
     report_layers(prepared, quantized, floats);
     const QuantizedOutput written = write_quantized(
         loaded_.model, quantized.graph, lineage(), options_.output, [](const Graph&) {}, context_,
-        [&](const OnnxModel& model) { require_runtime_takes(runtime_check(), model, context_); });
-    methods_["integer_kernels"] = planned_kernels(prepared, quantized.placement);
+        [&](const OnnxModel& model) { runtime_.require_takes(model); });
+    methods_["integer_kernels"] = runtime_.integer_kernels().is_null() ? planned_kernels(prepared, quantized.placement)
+                                                                       : runtime_.integer_kernels();
     report_comparison(written.graph);
-    std::vector<at::Tensor> one;
-    runs.for_each(loaded_.graph, 1, 1, [&](std::span<const at::Tensor> inputs) {
-      for (const at::Tensor& input : inputs) one.push_back(input.clone());
-    });
-    measure_in_runtime(runtime_check(), one, context_);
+    measure_speedup(runs);
     print(quantized.layers, float_products(prepared, quantized.placement));
     return written.smaller && met ? ExitCode::ok : ExitCode::goal_missed;
   }
@@ -137,13 +136,24 @@ class StaticRun {
     return result;
   }
 
-  // By the finest codes that the activations may have: the weights' scales are right for all of them.
-  LearnedRounding round(const Graph& prepared, const QuantPlacement& whole, const SampleRuns& runs) const {
+  // That the activations may have: the weights' scales that are right for them are for all of their codes.
+  std::map<ValueId, ActivationCodes> finest_codes() const {
     std::map<ValueId, ActivationCodes> codes;
     for (const auto& [value, choice] : choices_)
       codes[value] = std::min_element(choice.begin(), choice.end(), [](const CodesChoice& a, const CodesChoice& b) {
                        return a.codes.scale < b.codes.scale;
                      })->codes;
+    return codes;
+  }
+
+  std::map<ValueId, EncodedWeight> nearest(const Graph& prepared, const QuantPlacement& whole) const {
+    const std::map<ValueId, ActivationCodes> codes = finest_codes();
+    const StaticConfig config = static_config();
+    return with_context(options_.model, [&] { return encode_weights(prepared, whole, codes, config); });
+  }
+
+  LearnedRounding round(const Graph& prepared, const QuantPlacement& whole, const SampleRuns& runs) const {
+    const std::map<ValueId, ActivationCodes> codes = finest_codes();
     const StaticConfig config = static_config();
     return with_context(options_.model, [&] { return round_by_gptq({prepared, whole, codes, config}, runs); });
   }
@@ -211,6 +221,15 @@ class StaticRun {
     });
   }
 
+  // On one sample.
+  void measure_speedup(const SampleRuns& runs) {
+    const std::vector<std::string>& files = options_.output.out;
+    const auto path =
+        std::find_if(files.begin(), files.end(), [](const std::string& file) { return file.ends_with(".onnx"); });
+    if (path != files.end())
+      runs.for_each(loaded_.graph, 1, 1, [&](std::span<const at::Tensor> inputs) { runtime_.measure(*path, inputs); });
+  }
+
   void report_layers(const Graph& prepared, const Quantized& quantized, size_t floats) {
     for (const StaticLayer& layer : quantized.layers)
       context_.report.layers.push_back({{"name", layer.name},
@@ -273,8 +292,6 @@ class StaticRun {
     return {{"command", "quantize"}, {"settings", std::move(settings)}};
   }
 
-  RuntimeCheck runtime_check() const { return {options_, loaded_, device_}; }
-
   SampleUse sample_use(const DataOptions& data) const { return {data, loaded_.graph, context_, options_.compute.seed}; }
 
   // The outputs against the input's, in memory that does not grow with the samples.
@@ -305,7 +322,7 @@ class StaticRun {
     if (!classifies(*measured_))
       refuse_gates(gates, {"accuracy", "accuracy_before", "accuracy_drop", "loss"}, measured_->name(),
                    measured_->labelled() ? "has classes, the output has none" : "has no class labels");
-    if (!measures_speedup(runtime_check()))
+    if (!runtime_.measures_speedup())
       refuse_gates(gates, {"speedup"}, options_.model, "is timed as .onnx by ONNX Runtime on the CPU alone");
   }
 
@@ -373,11 +390,12 @@ class StaticRun {
   std::set<std::string> names_;  // of the weights that may be quantized
   std::map<ValueId, std::vector<CodesChoice>> choices_;
   std::map<ValueId, NoiseShare> shares_;
-  LearnedRounding learned_;        // empty with --rounding nearest
+  LearnedRounding learned_;
   std::vector<ValueId> order_;     // in which values become float
   std::set<ValueId> kept_floats_;  // for --smooth
   DatasetPtr measured_;
   bool tested_ = false;  // they are test samples
+  RuntimeCheck runtime_;
   Json float_values_;
   Json methods_ = Json::object();  // what --equalize, --smooth and --bias-correct did; kernels to expect
 };

@@ -1,5 +1,6 @@
 #include "commands/quantize_runtime_run.hpp"
 
+#include <algorithm>
 #include <cstdlib>
 #include <filesystem>
 
@@ -12,89 +13,97 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The library's reason not to take what `open` opens; none where it loads.
-std::optional<std::string> refusal(const std::function<OrtSession()>& open) {
-  try {
-    open();
-    return std::nullopt;
-  } catch (const Error& error) {
-    return error.what();
-  }
-}
-
 Json json_of(const KernelCount& count) { return {{"integer", count.integer}, {"all", count.all}}; }
 
 Json json_of(const std::string& source, const IntegerKernels& kernels) {
   return {{"source", source}, {"convolutions", json_of(kernels.convolutions)}, {"products", json_of(kernels.products)}};
 }
 
-// What the runtime makes of the file, by the graph that it writes when it is asked to: into a folder of its own, since
-// any name beside the output may be the user's. False where it does not take the file.
-bool count_kernels(const OrtLibrary& library, const std::string& path, RunContext& context) {
-  std::error_code ignored;
-  std::string folder = (fs::temp_directory_path(ignored) / "pare-optimized-XXXXXX").string();  // mkdtemp's template
-  if (::mkdtemp(folder.data()) == nullptr)
-    return !refusal([&] { return OrtSession::from_file(library, path, OrtConfig{1, true}); });
-  const std::string optimized = folder + "/model.onnx";
-  OrtConfig config{1, true};
-  config.optimized_path = optimized;
-  const bool taken = !refusal([&] { return OrtSession::from_file(library, path, config); });
-  try {
-    if (taken)
-      context.report.result["integer_kernels"] =
-          json_of("ONNX Runtime " + library.version(), integer_kernels(read_graph(load_model(optimized).onnx)));
-  } catch (const Error&) {
-    // Not every optimized graph can be read again: what was planned stays in the report.
+// A folder of its own for what the runtime writes, since any name beside the output may be the user's; removed at the
+// end of its scope. Empty where there is no place for one.
+class TemporaryFolder {
+ public:
+  TemporaryFolder() : path_((fs::temp_directory_path(ignored_) / "pare-optimized-XXXXXX").string()) {
+    if (::mkdtemp(path_.data()) == nullptr) path_.clear();
   }
-  fs::remove_all(folder, ignored);
-  return taken;
-}
+  ~TemporaryFolder() {
+    if (!path_.empty()) fs::remove_all(path_, ignored_);
+  }
+  TemporaryFolder(const TemporaryFolder&) = delete;
+  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
 
-std::vector<std::string> onnx_files(const ModelOutputOptions& output) {
-  std::vector<std::string> files;
-  for (const std::string& path : output.out)
-    if (path.ends_with(".onnx")) files.push_back(path);
-  return files;
-}
+  const std::string& path() const { return path_; }
+
+ private:
+  std::error_code ignored_;
+  std::string path_;
+};
 
 }  // namespace
 
-void require_runtime_takes(const RuntimeCheck& check, const OnnxModel& quantized, RunContext& context) {
+RuntimeCheck::RuntimeCheck(const QuantizeOptions& options, const LoadedModel& original, at::Device device,
+                           RunContext& context)
+    : options_(options),
+      original_(original),
+      device_(device),
+      context_(context),
+      config_{static_cast<int>(options.compute.threads), true} {
+  const auto is_onnx = [](const std::string& path) { return path.ends_with(".onnx"); };
+  const std::vector<std::string>& files = options.output.out;
+  if (std::any_of(files.begin(), files.end(), is_onnx)) runtimes_ = find_runtimes("auto");
+}
+
+bool RuntimeCheck::measures_speedup() const {
+  return device_.is_cpu() && options_.profile != "tensorrt" && runtimes_.ort;
+}
+
+// The library's reason not to take the model; none where it loads, and counts what the graph that it makes of it, which
+// it writes when it is asked to, computes in integers.
+std::optional<std::string> RuntimeCheck::refusal(const OnnxModel& quantized, const OrtConfig& config) {
+  const TemporaryFolder folder;
+  OrtConfig writing = config;
+  if (!folder.path().empty()) writing.optimized_path = folder.path() + "/model.onnx";
+  try {
+    quantized_ = make_ort_runner(OrtSession(*runtimes_.ort, quantized.bytes.text(), writing), original_.graph);
+  } catch (const Error& error) {
+    return error.what();
+  }
+  try {
+    if (!folder.path().empty())
+      kernels_ = json_of("ONNX Runtime " + runtimes_.ort->version(),
+                         pare::integer_kernels(read_graph(load_model(writing.optimized_path).onnx)));
+  } catch (const Error&) {
+    // Not every optimized graph can be read again: what was planned stays in the report.
+  }
+  return std::nullopt;
+}
+
+void RuntimeCheck::require_takes(const OnnxModel& quantized) {
   constexpr size_t largest_message = (size_t{1} << 31) - 1;  // of protobuf; larger models load from their files only
-  if (check.original.model.format != "onnx" || quantized.bytes.size() > largest_message) return;
-  if (onnx_files(check.options.output).empty()) return;
-  const Runtimes runtimes = find_runtimes("auto");
-  if (!runtimes.ort) return;
-  const OrtConfig config{static_cast<int>(check.options.compute.threads), true};
-  const auto reason = refusal([&] { return OrtSession(*runtimes.ort, quantized.bytes.text(), config); });
-  const auto original = [&] { return OrtSession::from_file(*runtimes.ort, check.original.model.path, config); };
-  if (!reason || refusal(original)) return;
-  if (check.options.profile != "tensorrt")
+  if (!runtimes_.ort || quantized.bytes.size() > largest_message) return;
+  const auto reason = refusal(quantized, config_);
+  if (!reason) return;
+  try {
+    make_ort_runner(*runtimes_.ort, original_, config_);
+  } catch (const Error&) {
+    return;
+  }
+  if (options_.profile != "tensorrt")
     fail_run("the quantized model does not load in ONNX Runtime ({}); nothing was written; please report it", *reason);
-  context.warn(fmt::format("the quantized model does not load in ONNX Runtime ({}); it is for TensorRT", *reason));
+  context_.warn(fmt::format("the quantized model does not load in ONNX Runtime ({}); it is for TensorRT", *reason));
 }
 
-bool measures_speedup(const RuntimeCheck& check) {
-  return check.device.is_cpu() && check.options.profile != "tensorrt" && !onnx_files(check.options.output).empty() &&
-         find_runtimes("auto").ort;
-}
-
-void measure_in_runtime(const RuntimeCheck& check, std::span<const at::Tensor> inputs, RunContext& context) {
-  const std::vector<std::string> files = onnx_files(check.options.output);
-  if (files.empty()) return;
-  const Runtimes runtimes = find_runtimes("auto");
-  if (!runtimes.ort) return;
-  if (!count_kernels(*runtimes.ort, files.front(), context)) return;
-  if (!measures_speedup(check)) return;
-  const LatencyMeter meter(check.original, {inputs.begin(), inputs.end()}, check.options.compute.threads, check.device);
-  const double share = meter.share(load_executable(files.front()));
-  context.report.metrics["speedup"] = 1 / share;
+void RuntimeCheck::measure(const std::string& path, std::span<const at::Tensor> inputs) {
+  if (quantized_ == nullptr || !measures_speedup()) return;
+  const LatencyMeter meter(original_, {inputs.begin(), inputs.end()}, options_.compute.threads, device_);
+  const double share = meter.share(*quantized_);
+  context_.report.metrics["speedup"] = 1 / share;
   constexpr double noise = 1.05;  // of the two medians
   if (share > noise)
-    context.warn(
+    context_.warn(
         fmt::format("{} takes {:.2f} times as long as the input in {}; leave out what gains nothing with "
                     "--exclude, or quantize the weights alone",
-                    files.front(), share, meter.runtime()));
+                    path, share, meter.runtime()));
 }
 
 Json planned_kernels(const Graph& graph, const QuantPlacement& placement) {

@@ -1,32 +1,48 @@
 // A quantized file in ONNX Runtime, where one is found.
 #pragma once
 
+#include <optional>
 #include <span>
 
-#include "commands/engine_run.hpp"
 #include "commands/quantize.hpp"
+#include "commands/runner_run.hpp"
 #include "compress/qdq_placement.hpp"
 
 namespace pare {
 
-struct RuntimeCheck {
-  const QuantizeOptions& options;
-  const LoadedModel& original;
-  at::Device device;
-};
-
-// Throws (exit 1) when ONNX Runtime, as it optimizes by default, takes the original but not `quantized`, which is not
-// written yet; with --profile tensorrt that is a warning. Without ONNX Runtime, and where no .onnx file is wanted,
+// Loads the quantized model there once. Without ONNX Runtime, where no .onnx file is wanted, and for models of 2 GB,
 // nothing is done.
-void require_runtime_takes(const RuntimeCheck& check, const OnnxModel& quantized, RunContext& context);
+class RuntimeCheck {
+ public:
+  // `options`, `original` and `context` must outlive the check.
+  RuntimeCheck(const QuantizeOptions& options, const LoadedModel& original, at::Device device, RunContext& context);
 
-// Whether measure_in_runtime() can give metrics.speedup.
-bool measures_speedup(const RuntimeCheck& check);
+  // Whether measure() can give metrics.speedup.
+  bool measures_speedup() const;
 
-// Opens the first written .onnx file in ONNX Runtime. Fills result.integer_kernels, what is computed in integers, and
-// metrics.speedup, the original's time over the file's on `inputs`, with a warning where that is below 1. Without ONNX
-// Runtime, without an .onnx file, and where it does not load, nothing is done.
-void measure_in_runtime(const RuntimeCheck& check, std::span<const at::Tensor> inputs, RunContext& context);
+  // Throws (exit 1) when ONNX Runtime, as it optimizes by default, takes the original but not `quantized`, which is not
+  // written yet; with --profile tensorrt that is a warning. Of a model that it takes, fills integer_kernels().
+  void require_takes(const OnnxModel& quantized);
+
+  // What of it is computed in integers, as result.integer_kernels is; null where that is not known.
+  const Json& integer_kernels() const { return kernels_; }
+
+  // metrics.speedup, the original's time over that of the model that was taken, on `inputs`, with a warning that names
+  // `path` where that is below 1.
+  void measure(const std::string& path, std::span<const at::Tensor> inputs);
+
+ private:
+  std::optional<std::string> refusal(const OnnxModel& quantized, const OrtConfig& config);
+
+  const QuantizeOptions& options_;
+  const LoadedModel& original_;
+  at::Device device_;
+  RunContext& context_;
+  Runtimes runtimes_;
+  OrtConfig config_;
+  std::unique_ptr<Runner> quantized_;
+  Json kernels_;
+};
 
 // result.integer_kernels as the placement lets expect them.
 Json planned_kernels(const Graph& graph, const QuantPlacement& placement);

@@ -58,8 +58,12 @@ std::unique_ptr<Runner> make_ort_runner(const OrtLibrary& library, const LoadedM
   return with_context(model.model.path, [&] {
     OrtSession session = model.model.format == "onnx" ? OrtSession::from_file(library, model.model.path, config)
                                                       : OrtSession(library, model.model.onnx.bytes.text(), config);
-    return std::make_unique<OrtRunner>(std::move(session), model.graph);
+    return make_ort_runner(std::move(session), model.graph);
   });
+}
+
+std::unique_ptr<Runner> make_ort_runner(OrtSession session, const Graph& graph) {
+  return std::make_unique<OrtRunner>(std::move(session), graph);
 }
 
 std::string Runtimes::name() const {

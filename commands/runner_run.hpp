@@ -23,6 +23,9 @@ std::unique_ptr<Runner> make_pare_runner(const Graph& graph, at::Device device);
 // The model in ONNX Runtime: an .onnx file is given by its path, anything else as ONNX bytes.
 std::unique_ptr<Runner> make_ort_runner(const OrtLibrary& library, const LoadedModel& model, const OrtConfig& config);
 
+// A session of a model with the inputs and outputs of `graph`.
+std::unique_ptr<Runner> make_ort_runner(OrtSession session, const Graph& graph);
+
 // What --runtime comes to.
 struct Runtimes {
   bool pare = false;
