@@ -61,8 +61,6 @@ void check_whole_channels(const PruneOptions& options) {
   const char* what = penalty ? "--group-penalty" : "--schedule";
   if (!options.trains())
     fail_usage("{}: needs training; leave out --mask-only and give --epochs or --steps of 1 or more", what);
-  if (options.channels.keep_latency > 0)
-    fail_usage("{}: works with --sparsity, --keep-macs and --keep-params (got --keep-latency)", what);
   const std::string schedule = options.resolved_schedule();
   if (penalty && schedule != "one-shot" && !schedule.starts_with("iterative"))
     fail_usage("--group-penalty: works with --schedule one-shot and iterative:N (got {})", schedule);

@@ -45,6 +45,16 @@ CountedTarget counted_target(const PruneOptions& options, const ChannelGroups& g
           1 - options.sparsity};
 }
 
+// The same of --keep-latency, where channels go in rounds: times by the table of measured widths, down to what it says
+// of the widths that were chosen by measuring them.
+CountedTarget measured_target(const ChannelGroups& groups, const Json& measured) {
+  std::vector<MeasuredWidth> table;
+  for (const Json& row : measured.at("table"))
+    table.push_back({row.at("group").get<size_t>(), row.at("width").get<int64_t>(), row.at("share").get<double>()});
+  const auto latency = std::make_shared<ChannelLatency>(groups, table);
+  return {[latency](const Widths& widths) { return latency->share(widths); }, measured.at("predicted").get<double>()};
+}
+
 Json latency_json(const MeasuredChoice& found) {
   Json table = Json::array();
   for (const MeasuredWidth& row : found.table)
@@ -70,6 +80,15 @@ Choice choose(const PruneOptions& options, const ChannelGroups& groups, const Gr
     choice.widths = widths.widths;
     choice.reached = widths.reached;
   }
+  return choice;
+}
+
+// What a run that goes on chose before, else `chosen`, which is kept for that.
+Choice kept_or_chosen(const PruneOptions& options, const ChannelGroups& groups, const std::function<Choice()>& chosen) {
+  if (const Json kept = kept_choice(options, "widths", groups.groups.size()); kept.is_object())
+    return {kept.at("widths").get<Widths>(), {}, kept.at("reached").get<bool>(), kept.at("measured")};
+  Choice choice = chosen();
+  keep_choice(options, {{"widths", choice.widths}, {"reached", choice.reached}, {"measured", choice.measured}});
   return choice;
 }
 
@@ -132,24 +151,28 @@ ExitCode prune_channels(const PruneOptions& options, LoadedModel loaded, at::Dev
   const Factor factor = options.structure == "head" ? Factor::heads : Factor::channels;
   const ChannelGroups groups = channel_groups(graph, factor, samples.shapes());
   const std::vector<bool> selected = prunable(options, graph, groups);
-  const CountedTarget target = counted_target(options, groups, selected);
-  const GradualPruning gradual{graph, groups, selected, target.cost, target.keep};
-  if (options.gradual() && !options.output.dry_run)
-    return prune_gradually(options, loaded, gradual, samples, device, context);
-  const GroupScores scores = samples.scores(graph, groups);
   std::optional<LatencyMeter> meter;
   if (options.channels.keep_latency > 0)
     meter.emplace(loaded, samples.inputs(groups.sized), options.compute.threads, device);
+  const bool in_rounds = options.gradual() && !options.output.dry_run;
+  GroupScores scores;
   Choice choice;
-  if (const Json kept = kept_choice(options, "widths", groups.groups.size()); kept.is_object()) {
-    choice.widths = kept.at("widths").get<Widths>();
-    choice.reached = kept.at("reached").get<bool>();
-    choice.measured = kept.at("measured");
-  } else {
-    choice = choose(options, groups, scores, selected, [&](const Widths& widths) {
-      return meter->share(shrink(graph, groups, removed_units(groups, scores, widths)));
+  if (!in_rounds || meter) {
+    scores = samples.scores(graph, groups);
+    choice = kept_or_chosen(options, groups, [&] {
+      return choose(options, groups, scores, selected, [&](const Widths& widths) {
+        return meter->share(shrink(graph, groups, removed_units(groups, scores, widths)));
+      });
     });
-    keep_choice(options, {{"widths", choice.widths}, {"reached", choice.reached}, {"measured", choice.measured}});
+  }
+  const CountedTarget target =
+      meter ? measured_target(groups, choice.measured) : counted_target(options, groups, selected);
+  const GradualPruning gradual{graph, groups, selected, target.cost, target.keep};
+  if (in_rounds) {
+    const ExitCode end = prune_gradually(options, loaded, gradual, samples, device, context);
+    if (!meter || end == ExitCode::preempted) return end;
+    context.report.plan["latency"] = choice.measured;
+    return verify_latency(options, *meter, context) ? end : ExitCode::goal_missed;
   }
   choice.removed = removed_units(groups, scores, choice.widths);
   const Graph shrunk = shrink(graph, groups, choice.removed);
