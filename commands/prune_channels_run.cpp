@@ -45,14 +45,16 @@ CountedTarget counted_target(const PruneOptions& options, const ChannelGroups& g
           1 - options.sparsity};
 }
 
-// The same of --keep-latency, where channels go in rounds: times by the table of measured widths, down to what it says
-// of the widths that were chosen by measuring them.
-CountedTarget measured_target(const ChannelGroups& groups, const Json& measured) {
+// The same of --keep-latency, where channels go in rounds: times by the table of measured widths, down to the target,
+// or to what the table says of the widths that met it when they were measured, whichever is less: other widths will be
+// left.
+CountedTarget measured_target(const PruneOptions& options, const ChannelGroups& groups, const Json& measured) {
   std::vector<MeasuredWidth> table;
   for (const Json& row : measured.at("table"))
     table.push_back({row.at("group").get<size_t>(), row.at("width").get<int64_t>(), row.at("share").get<double>()});
   const auto latency = std::make_shared<ChannelLatency>(groups, table);
-  return {[latency](const Widths& widths) { return latency->share(widths); }, measured.at("predicted").get<double>()};
+  return {[latency](const Widths& widths) { return latency->share(widths); },
+          std::min(measured.at("predicted").get<double>(), options.channels.keep_latency * LatencyMeter::margin)};
 }
 
 Json latency_json(const MeasuredChoice& found) {
@@ -166,7 +168,7 @@ ExitCode prune_channels(const PruneOptions& options, LoadedModel loaded, at::Dev
     });
   }
   const CountedTarget target =
-      meter ? measured_target(groups, choice.measured) : counted_target(options, groups, selected);
+      meter ? measured_target(options, groups, choice.measured) : counted_target(options, groups, selected);
   const GradualPruning gradual{graph, groups, selected, target.cost, target.keep};
   if (in_rounds) {
     const ExitCode end = prune_gradually(options, loaded, gradual, samples, device, context);

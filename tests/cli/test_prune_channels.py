@@ -216,7 +216,7 @@ class PruneChannels(unittest.TestCase):
         plan = report["plan"]
         self.assertEqual(done.returncode == 0, plan["reached"] and plan["latency"]["share"] <= 0.9)
         self.assertEqual(plan["latency"]["table"], kept["measured"]["table"])
-        self.assertAlmostEqual(plan["rounds"][-1]["keep"], kept["measured"]["predicted"])
+        self.assertLessEqual(plan["rounds"][-1]["keep"], min(0.9, kept["measured"]["predicted"]))
         self.assertLess(plan["macs_after"], plan["macs_before"])
         self.assertAlmostEqual(report["metrics"]["speedup"] * plan["latency"]["share"], 1)
 
