@@ -67,8 +67,8 @@ at::Tensor round_matrix(const at::Tensor& matrix, const at::Tensor& scale, const
 
 std::vector<RoundingOrder> rounding_orders(const Hessian& hessian, double damping) {
   std::vector<RoundingOrder> orders;
-  for (int64_t g = 0; g < hessian.matrices().size(0); ++g) {
-    const at::Tensor matrix = hessian.matrices()[g].to(at::kCPU);
+  for (int64_t g = 0; g < hessian.groups(); ++g) {
+    const at::Tensor matrix = hessian.matrix(g).to(at::kCPU);
     // Stable: equal inputs keep their places, on every machine.
     const at::Tensor inputs = at::argsort(matrix.diagonal(), true, 0, true);
     orders.push_back({matrix, inputs, inverse_factor(matrix.index_select(0, inputs).index_select(1, inputs), damping)});

@@ -1,5 +1,7 @@
 #include "compress/hessian.hpp"
 
+#include <algorithm>
+
 #include <ATen/ops/cholesky_inverse.h>
 #include <ATen/ops/isfinite.h>
 #include <ATen/ops/linalg_cholesky_ex.h>
@@ -13,14 +15,28 @@ namespace {
 // Ten times each: from a hundredth of the mean diagonal to a thousand times it.
 constexpr int damping_attempts = 6;
 
+// Columns whose products with themselves and all later ones are added at once: small enough to leave out nearly half of
+// a large matrix, which is symmetric, large enough for products at full speed.
+constexpr int64_t block = 256;
+
 }  // namespace
 
 Hessian::Hessian(int64_t groups, int64_t columns, at::Device device)
     : sum_(at::zeros({groups, columns, columns}, at::TensorOptions(device).dtype(at::kFloat))) {}
 
 void Hessian::add(const at::Tensor& rows) {
-  sum_.baddbmm_(rows.transpose(1, 2), rows);
+  for (int64_t first = 0; first < columns(); first += block) {
+    const int64_t last = std::min(first + block, columns());
+    sum_.slice(1, first, last)
+        .slice(2, first)
+        .baddbmm_(rows.slice(2, first, last).transpose(1, 2), rows.slice(2, first));
+  }
   rows_ += rows.size(1);
+}
+
+at::Tensor Hessian::matrix(int64_t group) const {
+  const at::Tensor upper = sum_[group].triu();
+  return upper.add(upper.triu(1).t());
 }
 
 InverseFactor inverse_factor(const at::Tensor& hessian, double damping) {

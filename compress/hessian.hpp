@@ -14,13 +14,15 @@ class Hessian {
   // Adds rows [groups, n, K], fp32.
   void add(const at::Tensor& rows);
 
-  // [groups, K, K], fp32.
-  const at::Tensor& matrices() const { return sum_; }
+  int64_t groups() const { return sum_.size(0); }
+  int64_t columns() const { return sum_.size(1); }
+  // Of one group: [K, K], fp32.
+  at::Tensor matrix(int64_t group) const;
   // Rows seen, of each group.
   int64_t rows() const { return rows_; }
 
  private:
-  at::Tensor sum_;
+  at::Tensor sum_;  // [groups, K, K], of which the blocks left of the diagonal stay zero
   int64_t rows_ = 0;
 };
 

@@ -60,7 +60,7 @@ LayerHessians::LayerHessians(const Graph& graph, const std::vector<ValueId>& wei
   }
   const auto full = [&](size_t i) {
     const Hessian& hessian = hessians_[i];
-    const int64_t wanted = rows.per_input * hessian.matrices().size(-1);
+    const int64_t wanted = rows.per_input * hessian.columns();
     return rows.per_input > 0 && runs[i] >= rows.runs && (hessian.rows() >= wanted || runs[i] >= 2 * rows.runs);
   };
   observation.enough = [&] {
@@ -76,7 +76,7 @@ LayerHessians::LayerHessians(const Graph& graph, const std::vector<ValueId>& wei
         if (use.data != id) continue;
         for_each_rows(
             use, measured[i].shape, value, [&](const at::Tensor& given) { hessians_[i].add(given); },
-            rows_of_a_run(rows, hessians_[i].matrices().size(-1)));
+            rows_of_a_run(rows, hessians_[i].columns()));
         if (&use == &measured[i].uses.front()) ++runs[i];
       }
     }

@@ -81,7 +81,7 @@ double reconstruct_layer(const Graph& graph, const Layer& layer, const Hessian& 
   double changed = 0;
   double before = 0;
   for (int64_t g = 0; g < layout.groups; ++g) {
-    const at::Tensor statistics = hessian.matrices()[g];
+    const at::Tensor statistics = hessian.matrix(g);
     const at::Tensor original = matrices[g].clone();
     reconstruct_matrix(matrices[g], masks[g], inverse_factor(statistics, config.damping), config.pattern,
                        pruned * (g + 1) / layout.groups - pruned * g / layout.groups);

@@ -13,20 +13,23 @@
 
 using namespace pare;
 
-TEST_CASE("hessian: rows add up over batches, each group for itself") {
-  const at::Tensor rows = at::randn({2, 30, 7});
-  Hessian hessian(2, 7, at::kCPU);
-  hessian.add(rows.slice(1, 0, 11));
-  hessian.add(rows.slice(1, 11));
-  CHECK(hessian.rows() == 30);
-  CHECK(at::allclose(hessian.matrices(), at::matmul(rows.transpose(1, 2), rows), 1e-5, 1e-4));
+TEST_CASE("hessian: rows add up over batches, each group for itself, whatever the number of columns") {
+  for (const int64_t columns : {7, 256, 600}) {
+    const at::Tensor rows = at::randn({2, 30, columns});
+    Hessian hessian(2, columns, at::kCPU);
+    hessian.add(rows.slice(1, 0, 11));
+    hessian.add(rows.slice(1, 11));
+    CHECK(hessian.rows() == 30);
+    for (const int64_t group : {0, 1})
+      CHECK(at::allclose(hessian.matrix(group), at::matmul(rows[group].t(), rows[group]), 1e-5, 1e-4));
+  }
 }
 
 TEST_CASE("hessian: the factor squared is the inverse of the damped matrix") {
   const at::Tensor rows = at::randn({1, 40, 9});
   Hessian hessian(1, 9, at::kCPU);
   hessian.add(rows);
-  const at::Tensor h = hessian.matrices()[0];
+  const at::Tensor h = hessian.matrix(0);
   const InverseFactor factor = inverse_factor(h, 0.01);
   CHECK(factor.damping == doctest::Approx(0.01 * h.diagonal().mean().item<double>()));
   const at::Tensor damped = h + factor.damping * at::eye(9);
@@ -40,19 +43,19 @@ TEST_CASE("hessian: dead columns are found, rank deficiency is damped, NaN is na
   rows.select(2, 5).zero_();
   Hessian hessian(1, 8, at::kCPU);
   hessian.add(rows);
-  const InverseFactor factor = inverse_factor(hessian.matrices()[0]);
+  const InverseFactor factor = inverse_factor(hessian.matrix(0));
   CHECK(factor.dead.sum().item<int>() == 1);
   CHECK(factor.dead[5].item<bool>());
   CHECK(std::isfinite(factor.upper.sum().item<double>()));
   rows[0][0][0] = std::numeric_limits<float>::quiet_NaN();
   hessian.add(rows);
-  CHECK_THROWS_WITH_AS(inverse_factor(hessian.matrices()[0]), doctest::Contains("NaN"), Error);
+  CHECK_THROWS_WITH_AS(inverse_factor(hessian.matrix(0)), doctest::Contains("NaN"), Error);
 }
 
 TEST_CASE("hessian: inputs that are all zero leave a factor to work with") {
   Hessian hessian(1, 4, at::kCPU);
   hessian.add(at::randn({1, 6, 4}).mul_(0));
-  const InverseFactor factor = inverse_factor(hessian.matrices()[0]);
+  const InverseFactor factor = inverse_factor(hessian.matrix(0));
   CHECK(factor.dead.all().item<bool>());
   CHECK(std::isfinite(factor.upper.sum().item<double>()));
 }

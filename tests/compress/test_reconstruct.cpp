@@ -57,7 +57,7 @@ TEST_CASE("reconstruct: exactly so many weights are zero, and the layer's output
   hessian.add(x.unsqueeze(0));
   const at::Tensor matrix = before.clone();
   const at::Tensor mask = at::ones_like(matrix, at::kByte);
-  reconstruct_matrix(matrix, mask, inverse_factor(hessian.matrices()[0]), {}, 701);
+  reconstruct_matrix(matrix, mask, inverse_factor(hessian.matrix(0)), {}, 701);
   CHECK((matrix == 0).sum().item<int64_t>() == 701);
   CHECK((matrix == 0).equal(mask.eq(0)));
   CHECK(output_error(x, before, matrix) < 0.7 * output_error(x, before, without_smallest(before, 701)));
@@ -71,7 +71,7 @@ TEST_CASE("reconstruct: one pruned weight in the first column is compensated as 
   const at::Tensor matrix = before.clone();
   const at::Tensor mask = at::ones_like(matrix, at::kByte);
   mask[0][0] = 0;
-  reconstruct_matrix(matrix, mask, inverse_factor(hessian.matrices()[0], 1e-7), {}, 1);
+  reconstruct_matrix(matrix, mask, inverse_factor(hessian.matrix(0), 1e-7), {}, 1);
   const at::Tensor rest = std::get<0>(at::linalg_lstsq(x.slice(1, 1), at::matmul(x, before.t())));
   CHECK(matrix[0][0].item<float>() == 0);
   CHECK(at::allclose(matrix[0].slice(0, 1), rest.flatten(), 1e-2, 1e-3));
@@ -88,7 +88,7 @@ TEST_CASE("reconstruct: N:M holds in every group, also where M divides neither b
     pattern.kind = Pattern::Kind::n_of_m;
     pattern.n = n;
     pattern.m = m;
-    reconstruct_matrix(matrix, mask, inverse_factor(hessian.matrices()[0]), pattern, 0);
+    reconstruct_matrix(matrix, mask, inverse_factor(hessian.matrix(0)), pattern, 0);
     for (int64_t begin = 0; begin < 140; begin += m) {
       const at::Tensor kept = (matrix.slice(1, begin, std::min<int64_t>(begin + m, 140)) != 0).sum(1);
       CHECK(kept.max().item<int64_t>() == std::min<int64_t>(n, 140 - begin));
@@ -104,7 +104,7 @@ TEST_CASE("reconstruct: weights of inputs that are always zero go first") {
   hessian.add(x.unsqueeze(0));
   const at::Tensor matrix = at::randn({4, 10}).abs_().add_(1);
   const at::Tensor mask = at::ones_like(matrix, at::kByte);
-  reconstruct_matrix(matrix, mask, inverse_factor(hessian.matrices()[0]), {}, 4);
+  reconstruct_matrix(matrix, mask, inverse_factor(hessian.matrix(0)), {}, 4);
   CHECK((matrix.select(1, 3) == 0).all().item<bool>());
 }
 
