@@ -151,6 +151,7 @@ std::vector<Part> count_covered(const Observed& observed, const Part& whole, boo
 }
 
 void widen_histogram(Histogram& histogram, BinGrid grid) {
+  if (histogram.exponent == grid.exponent && histogram.first == grid.first) return;
   unsigned long long counts[histogram_bins] = {};
   for (int64_t i = 0; i < histogram_bins; ++i)
     if (histogram.counts[i] != 0) counts[widened_bin(histogram, i, grid)] += histogram.counts[i];
