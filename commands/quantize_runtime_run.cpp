@@ -23,7 +23,10 @@ Json json_of(const std::string& source, const IntegerKernels& kernels) {
 // end of its scope. Empty where there is no place for one.
 class TemporaryFolder {
  public:
-  TemporaryFolder() : path_((fs::temp_directory_path(ignored_) / "pare-optimized-XXXXXX").string()) {
+  TemporaryFolder() {
+    const fs::path parent = fs::temp_directory_path(ignored_);
+    if (parent.empty()) return;
+    path_ = parent / "pare-optimized-XXXXXX";
     if (::mkdtemp(path_.data()) == nullptr) path_.clear();
   }
   ~TemporaryFolder() {
@@ -57,31 +60,38 @@ bool RuntimeCheck::measures_speedup() const {
   return device_.is_cpu() && options_.profile != "tensorrt" && runtimes_.ort;
 }
 
-// The library's reason not to take the model; none where it loads, and counts what the graph that it makes of it, which
-// it writes when it is asked to, computes in integers.
-std::optional<std::string> RuntimeCheck::refusal(const OnnxModel& quantized, const OrtConfig& config) {
-  const TemporaryFolder folder;
-  OrtConfig writing = config;
-  if (!folder.path().empty()) writing.optimized_path = folder.path() + "/model.onnx";
+// The library's reason not to take the model; none where it loads. Counts what the graph that it makes of it, which it
+// writes when it is asked to, computes in integers.
+std::optional<std::string> RuntimeCheck::refusal(const OnnxModel& quantized) {
+  const auto open = [&](const OrtConfig& config) {
+    quantized_ = make_ort_runner(OrtSession(*runtimes_.ort, quantized.bytes.text(), config), original_.graph);
+  };
   try {
-    quantized_ = make_ort_runner(OrtSession(*runtimes_.ort, quantized.bytes.text(), writing), original_.graph);
+    const TemporaryFolder folder;
+    OrtConfig writing = config_;
+    writing.optimized_path = folder.path() + "/model.onnx";
+    if (!folder.path().empty()) {
+      open(writing);
+      kernels_ = json_of("ONNX Runtime " + runtimes_.ort->version(),
+                         pare::integer_kernels(read_graph(load_model(writing.optimized_path).onnx)));
+    }
+  } catch (const Error&) {
+    // There may be no room for the optimized graph, and not every one can be read again: what was planned stays in the
+    // report.
+  }
+  if (quantized_ != nullptr) return std::nullopt;
+  try {
+    open(config_);
+    return std::nullopt;
   } catch (const Error& error) {
     return error.what();
   }
-  try {
-    if (!folder.path().empty())
-      kernels_ = json_of("ONNX Runtime " + runtimes_.ort->version(),
-                         pare::integer_kernels(read_graph(load_model(writing.optimized_path).onnx)));
-  } catch (const Error&) {
-    // Not every optimized graph can be read again: what was planned stays in the report.
-  }
-  return std::nullopt;
 }
 
 void RuntimeCheck::require_takes(const OnnxModel& quantized) {
   constexpr size_t largest_message = (size_t{1} << 31) - 1;  // of protobuf; larger models load from their files only
   if (!runtimes_.ort || quantized.bytes.size() > largest_message) return;
-  const auto reason = refusal(quantized, config_);
+  const auto reason = refusal(quantized);
   if (!reason) return;
   try {
     make_ort_runner(*runtimes_.ort, original_, config_);

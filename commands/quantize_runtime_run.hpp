@@ -32,7 +32,7 @@ class RuntimeCheck {
   void measure(const std::string& path, std::span<const at::Tensor> inputs);
 
  private:
-  std::optional<std::string> refusal(const OnnxModel& quantized, const OrtConfig& config);
+  std::optional<std::string> refusal(const OnnxModel& quantized);
 
   const QuantizeOptions& options_;
   const LoadedModel& original_;

@@ -114,6 +114,18 @@ class Static(unittest.TestCase):
         constants = {t.name: numpy_helper.to_array(t) for t in onnx.load(self.out).graph.initializer}
         self.assertLessEqual(np.abs(constants["first_codes"].astype(int)).max(), 63)
 
+    def test_the_runtime_counts_kernels_where_there_is_room_for_its_graph(self):
+        dense_model(self.model)
+        for folder, source in ((self.folder, "ONNX Runtime"), (self.folder / "nowhere", "placement")):
+            command = [PARE, "quantize", self.model, "--data", self.data, "-o", self.out, "--force", "--report", "-", "-q"]
+            done = subprocess.run([str(part) for part in command], env={**os.environ, "TMPDIR": str(folder)}, cwd=self.folder, capture_output=True, text=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            written = json.loads(done.stdout)
+            self.assertIn(source, written["result"]["integer_kernels"]["source"])
+            self.assertEqual(written["result"]["integer_kernels"]["products"], {"integer": 2, "all": 2})
+            self.assertGreater(written["metrics"]["speedup"], 0)
+            self.assertEqual(list(self.folder.glob("pare-optimized*")), [])
+
     def test_tensorrt_has_int8_without_zero_point_and_float_biases(self):
         dense_model(self.model)
         report(self.model, "--data", self.data, "--profile", "tensorrt", "-o", self.out)
