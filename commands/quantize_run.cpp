@@ -48,6 +48,7 @@ class StaticRun {
     const SampleRuns runs = sample_runs(options_, *samples, device_);
     kept_floats_ = balance_channels(prepared, options_, runs, methods_);
     const QuantPlacement whole = place_all(prepared);
+    for (const QuantPlace& place : whole.places) observed_.insert(place.value);
     choices_ = calibrate(
         prepared, whole, calibration_, [&](const QuantPlace& place) { return form(place); }, runs);
     if (options_.rounding == "gptq") learned_ = round(prepared, whole, runs);
@@ -88,14 +89,22 @@ class StaticRun {
     std::vector<StaticLayer> layers;
   };
 
-  // Where `floats`, values and weights, stay float.
+  // Where `floats`, values and weights, stay float, and what would only be rounded because they do: of a sum of two
+  // layers TensorRT wants the one rounded that stays float.
   QuantPlacement placed(const Graph& graph, const std::set<ValueId>& floats) const {
     const auto selected = [&](const std::string& name) {
       return names_.contains(name) && !floats.contains(graph.find(name));
     };
     std::set<ValueId> all = kept_floats_;
     all.insert(floats.begin(), floats.end());
-    return place_quantization(graph, selected, tensorrt_ ? QuantProfile::tensorrt : QuantProfile::ort, all);
+    const QuantProfile profile = tensorrt_ ? QuantProfile::tensorrt : QuantProfile::ort;
+    for (;;) {
+      QuantPlacement placement = place_quantization(graph, selected, profile, all);
+      const size_t before = all.size();
+      for (const QuantPlace& place : placement.places)
+        if (!observed_.empty() && !observed_.contains(place.value)) all.insert(place.value);
+      if (all.size() == before) return placement;
+    }
   }
 
   QuantPlacement place_all(const Graph& graph) const {
@@ -388,6 +397,7 @@ class StaticRun {
   bool tensorrt_;
   Calibration calibration_;
   std::set<std::string> names_;  // of the weights that may be quantized
+  std::set<ValueId> observed_;   // the places where nothing stays float; empty before there are samples
   std::map<ValueId, std::vector<CodesChoice>> choices_;
   std::map<ValueId, NoiseShare> shares_;
   LearnedRounding learned_;

@@ -114,6 +114,20 @@ class Static(unittest.TestCase):
         constants = {t.name: numpy_helper.to_array(t) for t in onnx.load(self.out).graph.initializer}
         self.assertLessEqual(np.abs(constants["first_codes"].astype(int)).max(), 63)
 
+    def test_tensorrt_sums_of_layers_of_which_one_stays_float(self):
+        random = np.random.default_rng(7)
+        weights = [numpy_helper.from_array(random.standard_normal((4, 4, 3, 3)).astype(np.float32) / 6, f"w{i}") for i in range(5)]
+        conv = lambda i, x, y: helper.make_node("Conv", [x, f"w{i}"], [y], pads=[1, 1, 1, 1])
+        relu = lambda x, y: helper.make_node("Relu", [x], [y])
+        nodes = [conv(0, "x", "a"), relu("a", "b"), conv(1, "b", "short"), conv(2, "b", "c"), relu("c", "d"), conv(3, "d", "long"),
+                 helper.make_node("Add", ["short", "long"], ["sum"]), relu("sum", "e"), conv(4, "e", "y")]
+        graph = helper.make_graph(nodes, "sums", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 4, 12, 12])],
+                                  [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4, 12, 12])], weights)
+        onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), self.model)
+        np.savez(self.data, x=random.standard_normal((16, 4, 12, 12)).astype(np.float32))
+        pare(self.model, "--data", self.data, "--profile", "tensorrt", "--max-drop", "1e-9", "-o", self.out, code=5)
+        onnxruntime.InferenceSession(str(self.out))
+
     def test_the_runtime_counts_kernels_where_there_is_room_for_its_graph(self):
         dense_model(self.model)
         for folder, source in ((self.folder, "ONNX Runtime"), (self.folder / "nowhere", "placement")):
