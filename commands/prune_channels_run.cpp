@@ -167,6 +167,7 @@ ExitCode prune_channels(const PruneOptions& options, LoadedModel loaded, at::Dev
       });
     });
   }
+  // What rounds go by.
   const CountedTarget target =
       meter ? measured_target(options, groups, choice.measured) : counted_target(options, groups, selected);
   const GradualPruning gradual{graph, groups, selected, target.cost, target.keep};

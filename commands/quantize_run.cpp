@@ -31,8 +31,7 @@ class StaticRun {
         loaded_(load_executable(options.model)),
         tensorrt_(options.profile == "tensorrt"),
         calibration_(Calibration::parse(options.calibration)),
-        names_(select_tensors(loaded_.graph, options.include, options.exclude)),
-        runtime_(options, loaded_, device_, context) {}
+        names_(select_tensors(loaded_.graph, options.include, options.exclude)) {}
 
   ExitCode run() {
     context_.report.settings["granularity"] = options_.granularity;
@@ -44,7 +43,8 @@ class StaticRun {
     place_all(prepared);
     const auto samples = open_samples(sample_use(options_.data), options_.data.data, options_.data.split);
     if (options_.output.dry_run) return plan(prepared, place_all(prepared), *samples);
-    open_measured(samples);
+    RuntimeCheck runtime(options_, loaded_, device_, context_);
+    open_measured(samples, runtime);
     const SampleRuns runs = sample_runs(options_, *samples, device_);
     kept_floats_ = balance_channels(prepared, options_, runs, methods_);
     const QuantPlacement whole = place_all(prepared);
@@ -73,11 +73,11 @@ class StaticRun {
     report_layers(prepared, quantized, floats);
     const QuantizedOutput written = write_quantized(
         loaded_.model, quantized.graph, lineage(), options_.output, [](const Graph&) {}, context_,
-        [&](const OnnxModel& model) { runtime_.require_takes(model); });
-    methods_["integer_kernels"] = runtime_.integer_kernels().is_null() ? planned_kernels(prepared, quantized.placement)
-                                                                       : runtime_.integer_kernels();
+        [&](const OnnxModel& model) { runtime.require_takes(model); });
+    methods_["integer_kernels"] = runtime.integer_kernels().is_null() ? planned_kernels(prepared, quantized.placement)
+                                                                      : runtime.integer_kernels();
     report_comparison(written.graph);
-    measure_speedup(runs);
+    measure_speedup(runs, runtime);
     print(quantized.layers, float_products(prepared, quantized.placement));
     return written.smaller && met ? ExitCode::ok : ExitCode::goal_missed;
   }
@@ -231,12 +231,12 @@ class StaticRun {
   }
 
   // On one sample.
-  void measure_speedup(const SampleRuns& runs) {
+  void measure_speedup(const SampleRuns& runs, RuntimeCheck& runtime) const {
     const std::vector<std::string>& files = options_.output.out;
     const auto path =
         std::find_if(files.begin(), files.end(), [](const std::string& file) { return file.ends_with(".onnx"); });
     if (path != files.end())
-      runs.for_each(loaded_.graph, 1, 1, [&](std::span<const at::Tensor> inputs) { runtime_.measure(*path, inputs); });
+      runs.for_each(loaded_.graph, 1, 1, [&](std::span<const at::Tensor> inputs) { runtime.measure(*path, inputs); });
   }
 
   void report_layers(const Graph& prepared, const Quantized& quantized, size_t floats) {
@@ -319,7 +319,7 @@ class StaticRun {
   }
 
   // What the result is measured on: the test samples where there are some, else those of the calibration.
-  void open_measured(const DatasetPtr& calibration) {
+  void open_measured(const DatasetPtr& calibration, const RuntimeCheck& runtime) {
     DataOptions all = options_.data;
     all.limit = 0;
     measured_ = find_samples(sample_use(all), all.data, "test");
@@ -331,7 +331,7 @@ class StaticRun {
     if (!classifies(*measured_))
       refuse_gates(gates, {"accuracy", "accuracy_before", "accuracy_drop", "loss"}, measured_->name(),
                    measured_->labelled() ? "has classes, the output has none" : "has no class labels");
-    if (!runtime_.measures_speedup())
+    if (!runtime.measures_speedup())
       refuse_gates(gates, {"speedup"}, options_.model, "is timed as .onnx by ONNX Runtime on the CPU alone");
   }
 
@@ -405,7 +405,6 @@ class StaticRun {
   std::set<ValueId> kept_floats_;  // for --smooth
   DatasetPtr measured_;
   bool tested_ = false;  // they are test samples
-  RuntimeCheck runtime_;
   Json float_values_;
   Json methods_ = Json::object();  // what --equalize, --smooth and --bias-correct did; kernels to expect
 };

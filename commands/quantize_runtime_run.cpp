@@ -26,7 +26,7 @@ class TemporaryFolder {
   TemporaryFolder() {
     const fs::path parent = fs::temp_directory_path(ignored_);
     if (parent.empty()) return;
-    path_ = parent / "pare-optimized-XXXXXX";
+    path_ = parent / "pare-optimized-XXXXXX";  // mkdtemp's template
     if (::mkdtemp(path_.data()) == nullptr) path_.clear();
   }
   ~TemporaryFolder() {

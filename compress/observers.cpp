@@ -17,6 +17,7 @@ using kernels::Histogram;
 using kernels::histogram_bins;
 
 double bin_width(const Histogram& histogram) { return std::ldexp(1.0, histogram.exponent); }
+
 ObservedRange with_zero(double low, double high) {
   return {static_cast<float>(std::min(low, 0.0)), static_cast<float>(std::max(high, 0.0))};
 }
