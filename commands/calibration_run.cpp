@@ -52,7 +52,7 @@ std::map<ValueId, std::vector<CodesChoice>> calibrate(const Graph& graph, const 
                                                       const SampleRuns& runs) {
   const c10::AutoGradMode no_grad(false);
   const Graph running = running_graph(graph, quantized_values(placement));
-  const Executor executor(running);
+  const Executor executor(running, Constants::given, Weights::fixed);
   const Parameters parameters(running, runs.device, Training::off);
   Calibrator calibrator(graph, placement, calibration, runs.device);
   runs.for_each(graph, [&](std::span<const at::Tensor> inputs) {

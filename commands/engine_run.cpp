@@ -11,6 +11,7 @@
 #include "src/data/open_data.hpp"
 #include "src/exec/fold_constants.hpp"
 #include "src/exec/memory.hpp"
+#include "src/exec/tensors.hpp"
 #include "src/graph/op_table.hpp"
 #include "src/graph/passes/fold_batch_normalization.hpp"
 #include "src/graph/passes/fold_scaling.hpp"
@@ -77,6 +78,7 @@ LoadedModel load_executable(const std::string& path) {
   with_context(path, [&] {
     loaded.graph = read_graph(loaded.model.onnx);
     check_supported(loaded.graph);
+    align_constants(loaded.graph);
   });
   return loaded;
 }
@@ -188,17 +190,36 @@ Evaluation evaluate_samples(const Graph& graph, const Dataset& dataset, const Da
 
 PowerSums compare_samples(const Graph& graph, const Graph& reference, const Dataset& dataset,
                           const DataOptions& options, int64_t batch, at::Device device, int64_t most) {
-  const InferenceModel own(graph, device), wanted(reference, device);
-  Loader loader(dataset,
-                loader_config(bind_samples(reference, dataset, options), dataset, options, std::min(batch, most)));
+  constexpr int64_t kept_samples = 64;
+  const auto for_each_batch = [&](const auto& see) {
+    Loader loader(dataset,
+                  loader_config(bind_samples(reference, dataset, options), dataset, options, std::min(batch, most)));
+    loader.start(0);
+    for (int64_t seen = 0; seen < most; seen += batch) {
+      const Batch* const next = loader.next();
+      if (next == nullptr) break;
+      see(*next, inputs_of(*next, device));
+    }
+  };
   PowerSums sums;
-  loader.start(0);
-  for (int64_t seen = 0; seen < most; seen += batch) {
-    const Batch* const next = loader.next();
-    if (next == nullptr) break;
-    const std::vector<at::Tensor> inputs = inputs_of(*next, device);
-    sums.add(rows_of(own.run(inputs), *next), rows_of(wanted.run(inputs), *next));
+  if (std::min(most, dataset.size()) > kept_samples) {
+    const InferenceModel own(graph, device), wanted(reference, device);
+    for_each_batch([&](const Batch& samples, const std::vector<at::Tensor>& inputs) {
+      sums.add(rows_of(own.run(inputs), samples), rows_of(wanted.run(inputs), samples));
+    });
+    return sums;
   }
+  // Outputs of so few take less memory than a second model.
+  std::vector<std::vector<at::Tensor>> wanted;
+  const auto run = [&](const Graph& model, const auto& see) {
+    const InferenceModel inference(model, device);
+    for_each_batch([&](const Batch& samples, const std::vector<at::Tensor>& inputs) {
+      see(rows_of(inference.run(inputs), samples));
+    });
+  };
+  run(reference, [&](std::vector<at::Tensor> outputs) { wanted.push_back(std::move(outputs)); });
+  size_t compared = 0;
+  run(graph, [&](const std::vector<at::Tensor>& outputs) { sums.add(outputs, wanted[compared++]); });
   return sums;
 }
 

@@ -17,7 +17,7 @@ class WeightsByGptq {
         device_(device),
         samples_(
             open_samples({options.data, graph, context, options.compute.seed}, options.data.data, options.data.split)),
-        executor_(graph),
+        executor_(graph, Constants::given, Weights::fixed),
         parameters_(graph, device, Training::off),
         runs_(sample_runs(options, *samples_, device)),
         rounding_(graph, matrices(graph, config), device,

@@ -18,7 +18,7 @@ std::map<ValueId, std::vector<float>> absmax_of(const Graph& graph, const std::m
   std::set<ValueId> values;
   for (const auto& [value, axis] : axes) values.insert(value);
   const Graph running = running_graph(graph, values);
-  const Executor executor(running);
+  const Executor executor(running, Constants::given, Weights::fixed);
   const Parameters parameters(running, runs.device, Training::off);
   ValueAbsmax meter(axes);
   runs.for_each(graph, 1, range_samples, [&](std::span<const at::Tensor> inputs) {

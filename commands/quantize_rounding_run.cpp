@@ -77,7 +77,7 @@ LearnedRounding round_by_gptq(const RoundingTask& task, const SampleRuns& runs) 
     inputs.insert(layer.input);
   }
   const Graph running = running_graph(task.graph, inputs);
-  const Executor executor(running);
+  const Executor executor(running, Constants::given, Weights::fixed);
   const Parameters parameters(running, runs.device, Training::off);
   const auto run = [&](const Observation& observation) {
     const c10::AutoGradMode no_grad(false);

@@ -12,6 +12,7 @@
 #include "src/core/error.hpp"
 #include "src/core/progress.hpp"
 #include "src/core/table.hpp"
+#include "src/exec/memory.hpp"
 #include "src/train/agreement.hpp"
 
 namespace pare {
@@ -71,13 +72,18 @@ class StaticRun {
     if (options_.bias_correct) correct(prepared, whole, floats, runs);
     const Quantized quantized = quantize(prepared, whole, floats);
     report_layers(prepared, quantized, floats);
+    return_freed_memory();
     const QuantizedOutput written = write_quantized(
         loaded_.model, quantized.graph, lineage(), options_.output, [](const Graph&) {}, context_,
-        [&](const OnnxModel& model) { runtime.require_takes(model); });
+        [&](const OnnxModel& model) {
+          runtime.require_takes(model);
+          // On one sample.
+          runs.for_each(loaded_.graph, 1, 1, [&](std::span<const at::Tensor> inputs) { runtime.measure(inputs); });
+        });
     methods_["integer_kernels"] = runtime.integer_kernels().is_null() ? planned_kernels(prepared, quantized.placement)
                                                                       : runtime.integer_kernels();
+    return_freed_memory();
     report_comparison(written.graph);
-    measure_speedup(runs, runtime);
     print(quantized.layers, float_products(prepared, quantized.placement));
     return written.smaller && met ? ExitCode::ok : ExitCode::goal_missed;
   }
@@ -228,15 +234,6 @@ class StaticRun {
       context_.report.history.push_back({{"step", done}, {"floats", floats}, {"drop", drop}});
       return drop;
     });
-  }
-
-  // On one sample.
-  void measure_speedup(const SampleRuns& runs, RuntimeCheck& runtime) const {
-    const std::vector<std::string>& files = options_.output.out;
-    const auto path =
-        std::find_if(files.begin(), files.end(), [](const std::string& file) { return file.ends_with(".onnx"); });
-    if (path != files.end())
-      runs.for_each(loaded_.graph, 1, 1, [&](std::span<const at::Tensor> inputs) { runtime.measure(*path, inputs); });
   }
 
   void report_layers(const Graph& prepared, const Quantized& quantized, size_t floats) {

@@ -103,17 +103,18 @@ void RuntimeCheck::require_takes(const OnnxModel& quantized) {
   context_.warn(fmt::format("the quantized model does not load in ONNX Runtime ({}); it is for TensorRT", *reason));
 }
 
-void RuntimeCheck::measure(const std::string& path, std::span<const at::Tensor> inputs) {
-  if (quantized_ == nullptr || !measures_speedup()) return;
+void RuntimeCheck::measure(std::span<const at::Tensor> inputs) {
+  const std::unique_ptr<Runner> quantized = std::move(quantized_);
+  if (quantized == nullptr || !measures_speedup()) return;
   const LatencyMeter meter(original_, {inputs.begin(), inputs.end()}, options_.compute.threads, device_);
-  const double share = meter.share(*quantized_);
+  const double share = meter.share(*quantized);
   context_.report.metrics["speedup"] = 1 / share;
   constexpr double noise = 1.05;  // of the two medians
   if (share > noise)
     context_.warn(
-        fmt::format("{} takes {:.2f} times as long as the input in {}; leave out what gains nothing with "
+        fmt::format("the result takes {:.2f} times as long as the input in {}; leave out what gains nothing with "
                     "--exclude, or quantize the weights alone",
-                    path, share, meter.runtime()));
+                    share, meter.runtime()));
 }
 
 Json planned_kernels(const Graph& graph, const QuantPlacement& placement) {

@@ -27,9 +27,9 @@ class RuntimeCheck {
   // What of it is computed in integers, as result.integer_kernels is; null where that is not known.
   const Json& integer_kernels() const { return kernels_; }
 
-  // metrics.speedup, the original's time over that of the model that was taken, on `inputs`, with a warning that names
-  // `path` where that is below 1.
-  void measure(const std::string& path, std::span<const at::Tensor> inputs);
+  // metrics.speedup, the original's time over that of the model that was taken, on `inputs`, with a warning where that
+  // is below 1. Lets go of the model.
+  void measure(std::span<const at::Tensor> inputs);
 
  private:
   std::optional<std::string> refusal(const OnnxModel& quantized);

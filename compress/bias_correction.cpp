@@ -98,7 +98,7 @@ BiasCorrection::BiasCorrection(const Graph& graph, const Graph& quantized, const
     layer.bias = place.bias;
     layer.axis = node->op == "Conv" || node->op == "ConvTranspose" ? 1 : -1;
     layer.original = to_aten(*bias.constant).to(device);
-    layer.applied = quantized_parameters_.tensor(quantized.find(bias.name));
+    layer.applied = quantized_parameters_.writable(quantized.find(bias.name));
     layer.error = at::zeros_like(layer.original);
     layer.squares = at::zeros_like(layer.original);
     layer.count = at::zeros_like(layer.original);

@@ -126,7 +126,7 @@ Graph with_logits(const Graph& graph) {
 NoiseShares::NoiseShares(const Graph& graph, const QuantPlacement& placement,
                          const std::map<ValueId, std::vector<CodesChoice>>& choices, const StaticConfig& config,
                          const std::map<ValueId, EncodedWeight>& rounded, at::Device device, uint64_t seed)
-    : choices_(choices), executor_(with_logits(graph)), parameters_(graph, device, Training::on), seed_(seed) {
+    : choices_(choices), executor_(with_logits(graph)), parameters_(graph, device, Training::gradients), seed_(seed) {
   observation_.watched.resize(graph.values.size(), false);
   std::map<ValueId, ActivationCodes> first;
   for (const auto& [id, codes] : choices) {

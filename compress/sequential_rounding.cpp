@@ -46,10 +46,10 @@ RoundedWeight SequentialRounding::round(ValueId weight, const std::vector<float>
   return result;
 }
 
-void SequentialRounding::put(ValueId weight, const EncodedWeight& rounded, bool transposed) const {
+void SequentialRounding::put(ValueId weight, const EncodedWeight& rounded, bool transposed) {
   std::vector<float> decoded = rounded.decoded();
   at::Tensor values = at::from_blob(decoded.data(), rounded.groups.shape, at::kFloat);
-  const at::Tensor target = quantized_parameters_.tensor(weight);
+  const at::Tensor target = quantized_parameters_.writable(weight);
   if (transposed) values = values.t();
   target.copy_(values.div(factor_of(exact_, weight)));
 }

@@ -24,7 +24,7 @@ class SequentialRounding {
   RoundedWeight round(ValueId weight, const std::vector<float>& values, EncodedWeight nearest, bool transposed = false);
 
  private:
-  void put(ValueId weight, const EncodedWeight& rounded, bool transposed) const;
+  void put(ValueId weight, const EncodedWeight& rounded, bool transposed);
 
   const Graph& exact_;
   Graph quantized_;

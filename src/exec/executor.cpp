@@ -59,7 +59,7 @@ Executor::Executor(const Graph& graph, Constants constants, Weights weights) {
   };
   shared_.resize(shaped.values.size());
   for (size_t id = 0; id < shaped.values.size(); ++id)
-    if (shaped.values[id].constant && !given(id)) shared_[id] = to_aten(*shaped.values[id].constant);
+    if (shaped.values[id].constant && !given(id)) shared_[id] = shared_aten(*shaped.values[id].constant);
   for (const Port& input : shaped.inputs) shared_[static_cast<size_t>(input.value)] = at::Tensor();
   std::vector<int64_t> last_reader(shaped.values.size(), -1);
   std::vector<int> readers(shaped.values.size(), 0);

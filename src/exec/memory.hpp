@@ -8,4 +8,7 @@ namespace pare {
 // allows.
 void keep_freed_memory();
 
+// Returns what is free now, where a phase with large tensors of its own ends.
+void return_freed_memory();
+
 }  // namespace pare

@@ -32,15 +32,38 @@ const auto& convolve_packed() {
 }
 
 const auto& pack_matrix() {
-  static const auto found = find_operator<at::Tensor(const at::Tensor&, int64_t)>("mkl::_mkl_reorder_linear_weight");
+  static const auto found =
+      find_operator<at::Tensor(const at::Tensor&, std::optional<c10::SymInt>)>("mkldnn::_reorder_linear_weight");
   return found;
 }
 
 const auto& multiply_packed() {
   static const auto found =
+      find_operator<at::Tensor(const at::Tensor&, const at::Tensor&, const MaybeTensor&, std::string_view,
+                               c10::List<std::optional<at::Scalar>>, std::optional<std::string_view>)>(
+          "mkldnn::_linear_pointwise");
+  return found;
+}
+
+const auto& pack_matrix_for_mkl() {
+  static const auto found = find_operator<at::Tensor(const at::Tensor&, int64_t)>("mkl::_mkl_reorder_linear_weight");
+  return found;
+}
+
+const auto& multiply_in_mkl() {
+  static const auto found =
       find_operator<at::Tensor(const at::Tensor&, const at::Tensor&, const at::Tensor&, const MaybeTensor&, int64_t)>(
           "mkl::_mkl_linear");
   return found;
+}
+
+// MKL uses AVX-512 on Intel's processors alone; oneDNN's products are 1.5 times as fast as MKL's on AMD's (Zen 4).
+bool prefers_mkl() {
+#if defined(__x86_64__)
+  return __builtin_cpu_is("intel") && pack_matrix_for_mkl() && multiply_in_mkl();
+#else
+  return false;
+#endif
 }
 
 bool is_plain(const at::Tensor& x, const at::Tensor& weight) {
@@ -83,21 +106,29 @@ std::optional<at::Tensor> PackedWeight::convolve(const at::Tensor& x, const at::
 
 std::optional<at::Tensor> PackedWeight::multiply(const at::Tensor& x, const at::Tensor& weight,
                                                  const at::Tensor& bias) {
-  // One row leaves nothing to gain; with many, packing is a small part of the work.
+  // One row leaves nothing to gain; with many, packing is a small part of the work, and MKL does it in each call.
   constexpr int64_t least_rows = 2, most_rows = 256;
+  static const bool in_mkl = prefers_mkl();
   if (!is_plain(x, weight) || x.dim() < 2 || weight.numel() == 0 || x.size(-1) != weight.size(1) ||
-      !fits_rows(bias, weight) || !pack_matrix() || !multiply_packed())
+      !fits_rows(bias, weight) || !(in_mkl || (pack_matrix() && multiply_packed())))
     return std::nullopt;
   const int64_t height = x.numel() / x.size(-1);
-  if (height < least_rows || height > most_rows) return std::nullopt;
+  if (height < least_rows || (in_mkl && height > most_rows)) return std::nullopt;
   std::call_once(packing_, [&] {
-    rows_ = weight.contiguous();
-    packed_ = pack_matrix()->call(rows_, height);
     height_ = height;
+    rows_ = weight.contiguous();
+    if (in_mkl) {
+      packed_ = pack_matrix_for_mkl()->call(rows_, height);
+    } else {
+      packed_ = pack_matrix()->call(rows_, c10::SymInt(height));
+      rows_.reset();
+    }
   });
-  // MKL's form is one for a number of rows.
+  // Both forms are for a number of rows.
   if (height != height_) return std::nullopt;
-  return multiply_packed()->call(x, packed_, rows_, maybe(bias), height);
+  if (in_mkl) return multiply_in_mkl()->call(x, packed_, rows_, maybe(bias), height);
+  const c10::List<std::optional<at::Scalar>> no_scalars;
+  return multiply_packed()->call(x, packed_, maybe(bias), "none", no_scalars, "");
 }
 
 }  // namespace pare

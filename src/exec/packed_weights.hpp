@@ -30,7 +30,7 @@ class PackedWeight {
  private:
   std::once_flag packing_;
   at::Tensor packed_;
-  at::Tensor rows_;     // the weight itself, contiguous
+  at::Tensor rows_;     // the weight itself, contiguous, where MKL asks for it
   int64_t height_ = 0;  // rows of x that the weight was packed for
 };
 

@@ -13,12 +13,14 @@ Parameters::Parameters(const Graph& graph, at::Device device, Training training)
   for (size_t i = 0; i < graph.values.size(); ++i) {
     const Value& value = graph.values[i];
     if (!value.constant) continue;
-    at::Tensor tensor = with_context(fmt::format("tensor '{}'", value.name), [&] { return to_aten(*value.constant); });
-    const bool trained = training == Training::on && roles[i] != Role::none;
-    if (trained) tensor = tensor.to(at::kFloat);
+    const bool leaf = training != Training::off && roles[i] != Role::none;
+    at::Tensor tensor = with_context(fmt::format("tensor '{}'", value.name), [&] {
+      return training == Training::on ? to_aten(*value.constant) : shared_aten(*value.constant);
+    });
+    if (leaf) tensor = tensor.to(at::kFloat);
     if (is_float(value.constant->dtype)) tensor = tensor.to(device);
     if (tensor.dim() == 4) tensor = tensor.contiguous(at::MemoryFormat::ChannelsLast);
-    if (trained) {
+    if (leaf) {
       tensor.set_requires_grad(roles[i] != Role::statistics);
       parameters_.push_back({static_cast<ValueId>(i), value.name, roles[i], value.constant->dtype, tensor});
     }
@@ -29,6 +31,11 @@ Parameters::Parameters(const Graph& graph, at::Device device, Training training)
 void Parameters::add_leaf(const std::string& name, at::Tensor leaf) {
   leaf.set_requires_grad(true);
   parameters_.push_back({no_value, name, Role::offset, DType::float32, std::move(leaf)});
+}
+
+const at::Tensor& Parameters::writable(ValueId value) {
+  at::Tensor& tensor = tensors_[static_cast<size_t>(value)];
+  return tensor = tensor.clone();
 }
 
 std::vector<at::Tensor> Parameters::leaves() const {

@@ -16,22 +16,26 @@ struct Parameter {
   at::Tensor tensor;                    // the leaf; shares storage with what the executor reads
 };
 
-enum class Training { off, on };
+// What becomes of weights, offsets and statistics: constants, leaves for their gradients alone, leaves that change.
+enum class Training { off, gradients, on };
 
 class Parameters {
  public:
-  // Copies every constant of the graph to the device. With training on, weights and offsets are fp32 leaves that
-  // require gradients, 4-D ones channels_last; integer constants stay on the CPU.
+  // Brings every constant of the graph to the device. Leaves are fp32, 4-D ones channels_last, weights and offsets
+  // require gradients; integer constants stay on the CPU. But for Training::on, tensors may share the graph's memory
+  // and are only read.
   Parameters(const Graph& graph, at::Device device, Training training);
 
   // Adds a leaf that trains along but is no constant of the graph, such as an adapter: it is neither decayed nor
   // written.
   void add_leaf(const std::string& name, at::Tensor leaf);
 
-  // Weights, offsets and statistics in the graph's order of values, then added leaves; empty with training off.
+  // Weights, offsets and statistics in the graph's order of values, then added leaves; empty with Training::off.
   const std::vector<Parameter>& all() const { return parameters_; }
   // What the executor reads for a value; undefined for computed values.
   const at::Tensor& tensor(ValueId value) const { return tensors_[static_cast<size_t>(value)]; }
+  // The same as a copy of its own, for values that are written although they do not train.
+  const at::Tensor& writable(ValueId value);
   size_t size() const { return tensors_.size(); }
   at::Device device() const { return device_; }
 

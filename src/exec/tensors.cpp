@@ -4,6 +4,7 @@
 
 #include <ATen/ops/_to_copy.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
 
 #include "kernels/quantize.hpp"
 #include "src/core/error.hpp"
@@ -35,6 +36,11 @@ constexpr std::pair<DType, at::ScalarType> types[] = {
     {DType::uint4, at::kByte},
 };
 
+bool is_aligned(const Bytes& bytes) {
+  constexpr uintptr_t alignment = 64;
+  return reinterpret_cast<uintptr_t>(bytes.data()) % alignment == 0;
+}
+
 }  // namespace
 
 at::ScalarType scalar_type_of(DType dtype) {
@@ -61,6 +67,26 @@ at::Tensor to_aten(const Tensor& tensor) {
                             static_cast<uint8_t*>(result.mutable_data_ptr()));
   } else if (tensor.data.size() != 0) std::memcpy(result.mutable_data_ptr(), tensor.data.data(), tensor.data.size());
   return result;
+}
+
+at::Tensor shared_aten(const Tensor& tensor) {
+  if (is_packed(tensor.dtype) || tensor.data.size() == 0 || !is_aligned(tensor.data) ||
+      static_cast<size_t>(tensor.byte_size()) != tensor.data.size())
+    return to_aten(tensor);
+  return at::from_blob(
+      const_cast<std::byte*>(tensor.data.data()), tensor.shape, [owner = tensor.data](void*) {},
+      scalar_type_of(tensor.dtype));
+}
+
+void align_constants(Graph& graph) {
+  for (Value& value : graph.values) {
+    if (!value.constant || is_aligned(value.constant->data)) continue;
+    const std::span<const std::byte> bytes = value.constant->data.span();
+    std::byte* target = nullptr;
+    Bytes aligned = Bytes::allocate(bytes.size(), &target);
+    std::copy(bytes.begin(), bytes.end(), target);
+    value.constant->data = std::move(aligned);
+  }
 }
 
 Tensor from_aten(const at::Tensor& tensor, DType dtype) {

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "src/exec/aten.hpp"
-#include "src/graph/tensor.hpp"
+#include "src/graph/graph.hpp"
 
 namespace pare {
 
@@ -18,6 +18,13 @@ bool is_packed(DType dtype);
 
 // A copy on the CPU. Types that ATen does not have throw (exit 3).
 at::Tensor to_aten(const Tensor& tensor);
+
+// The same, to be read only: shares the tensor's memory where that is aligned as ATen's own, and keeps it alive.
+at::Tensor shared_aten(const Tensor& tensor);
+
+// Moves constants whose bytes lie in the model's file at any address to where shared_aten() shares them: one copy for
+// all executors of this graph and of those made from it.
+void align_constants(Graph& graph);
 
 // The tensor's values, row-major on the CPU, converted to `dtype`.
 Tensor from_aten(const at::Tensor& tensor, DType dtype);

@@ -58,9 +58,10 @@ TEST_CASE("layer_samples: rows by the weight are the float layer's outputs, behi
 
 TEST_CASE("layer_samples: inputs come from the quantized network, targets from the float one, with Gemm's alpha") {
   const Graph graph = small_network();
-  const Parameters parameters(graph, at::kCPU, Training::off), changed(graph, at::kCPU, Training::off);
-  changed.tensor(graph.find("first")).mul_(0.5);
-  changed.tensor(graph.find("bias")).mul_(0.5);
+  const Parameters parameters(graph, at::kCPU, Training::off);
+  Parameters changed(graph, at::kCPU, Training::off);
+  changed.writable(graph.find("first")).mul_(0.5);
+  changed.writable(graph.find("bias")).mul_(0.5);
   const at::Tensor images = at::randn({10, 2, 6, 6});
   const SampleBudget budget{10, 100, 1 << 28};
   const Network network{graph, parameters};

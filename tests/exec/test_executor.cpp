@@ -1,6 +1,7 @@
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/allclose.h>
 #include <ATen/ops/any.h>
+#include <ATen/ops/isfinite.h>
 #include <ATen/ops/ones.h>
 #include <ATen/ops/randn.h>
 #include <ATen/ops/sum.h>
@@ -8,6 +9,7 @@
 
 #include "src/core/error.hpp"
 #include "src/exec/executor.hpp"
+#include "src/exec/tensors.hpp"
 #include "src/graph/passes/fold_batch_normalization.hpp"
 #include "tests/support/graph_builder.hpp"
 
@@ -65,6 +67,34 @@ TEST_CASE("executor: gradients of every parameter equal finite differences, with
     ++checked;
   }
   CHECK(checked == 7);
+}
+
+TEST_CASE("executor: parameters share the graph's memory until they are written, those that train never do") {
+  Graph graph = test::small_cnn();
+  align_constants(graph);
+  const ValueId id = graph.find("conv1");
+  const std::vector<float> before = graph.value(id).constant->as<float>();
+  for (const Training training : {Training::off, Training::gradients, Training::on}) {
+    Parameters parameters(graph, at::kCPU, training);
+    const ValueId bias = graph.find("fc.bias");
+    const bool shared = parameters.tensor(bias).const_data_ptr() == graph.value(bias).constant->data.data();
+    CHECK(shared == (training != Training::on));
+    const c10::AutoGradMode no_grad(false);
+    const at::Tensor own = training == Training::on ? parameters.tensor(id) : parameters.writable(id);
+    own.zero_();
+    CHECK(parameters.tensor(id).eq(0).all().item<bool>());
+    CHECK(graph.value(id).constant->as<float>() == before);
+  }
+}
+
+TEST_CASE("executor: shared tensors keep their memory when the graph is gone") {
+  at::Tensor kept;
+  {
+    Graph graph = test::small_cnn();
+    align_constants(graph);
+    kept = Parameters(graph, at::kCPU, Training::off).tensor(graph.find("fc.bias"));
+  }
+  CHECK(kept.isfinite().all().item<bool>());
 }
 
 TEST_CASE("executor: training mode moves the running statistics, evaluation does not") {

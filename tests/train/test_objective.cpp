@@ -120,7 +120,7 @@ TEST_CASE("objective: rows that fill a batch up do not count") {
 TEST_CASE("objective: the mean of two teachers") {
   Fixture f;
   Parameters other(f.graph, at::kCPU, Training::off);
-  other.tensor(f.graph.find("w2")).mul_(3);
+  other.writable(f.graph.find("w2")).mul_(3);
   LiveTeacher both({{&f.executor, &f.teacher_parameters}, {&f.executor, &other}});
   // The last layer is linear: the mean is that of a weight twice as large.
   {
