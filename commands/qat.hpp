@@ -11,10 +11,12 @@ struct QatOptions : TrainingCommand {
   std::string model;
   std::string weights = "int8";       // int8 | int4 | int3 | int2
   std::string activations = "uint8";  // uint8 | int8 | int4 | int3 | int2 | none
-  std::string quantizer = "lsq";      // lsq | minmax | pact
-  int64_t outer_bits = 8;             // of weights and inputs of the first and last layer; 0: as the others
-  std::vector<std::string> bits;      // "GLOB=B": bits of the weights that match
-  std::string calibration = "mse";    // minmax | percentile:P | entropy | mse
+  bool weights_given = false;         // on the command line, as the next one; a quantized file has bits of its own
+  bool activations_given = false;
+  std::string quantizer = "lsq";    // lsq | minmax | pact
+  int64_t outer_bits = 8;           // of weights and inputs of the first and last layer; 0: as the others
+  std::vector<std::string> bits;    // "GLOB=B": bits of the weights that match
+  std::string calibration = "mse";  // minmax | percentile:P | entropy | mse
   int64_t calibration_samples = 512;
   int64_t freeze_batch_norm = 0;     // steps after which batch statistics are frozen; 0: as --batch-norm says
   int64_t opset = 0;                 // 21: INT4 weights; 0: int8 that holds fewer bits

@@ -105,16 +105,39 @@ class Starter {
   SampleRuns runs_;
 };
 
-// The model with fake quantization where its file will have Q/DQ: as the file has it already, or from post-training
-// quantization; `float_values` for the report.
-Graph simulated(const QatOptions& options, const LoadedModel& loaded, at::Device device, Json& float_values,
-                RunContext& context) {
+// The model with fake quantization where its file has Q/DQ.
+Graph raised(const LoadedModel& loaded) {
   const auto stored = loaded.model.onnx.metadata.find(grids_key);
-  Graph graph = raise_fake_quant(
+  return raise_fake_quant(
       loaded.graph, stored == loaded.model.onnx.metadata.end() ? Json() : Json::parse(stored->second, nullptr, false));
+}
+
+// `options` for a file that is quantized already: what the command line leaves open is as in the file.
+QatOptions as_stored(QatOptions options, const LeastBits& stored) {
+  if (!options.weights_given && stored.weights > 0) options.weights = fmt::format("int{}", stored.weights);
+  if (!options.activations_given)
+    options.activations = stored.activations == 0   ? "none"
+                          : stored.activations == 8 ? "uint8"
+                                                    : fmt::format("int{}", stored.activations);
+  return options;
+}
+
+bool asks_for(const QatOptions& options, const LeastBits& stored) {
+  const QatGrids grids = grids_of(options);
+  return options.weights.back() - '0' == stored.weights && grids.activation_bits == stored.activations;
+}
+
+// The model with fake quantization where its file will have Q/DQ: as `graph` has it already, or from post-training
+// quantization; `float_values` for the report.
+Graph simulated(const QatOptions& options, Graph graph, at::Device device, Json& float_values, RunContext& context) {
   if (has_fake_quant(graph)) {
-    context.warn(fmt::format("{} is quantized already: its bits and scales are kept, and trained on", options.model));
-    return graph;
+    if (asks_for(options, least_bits(graph))) {
+      context.warn(fmt::format("{} is quantized already: its bits and scales are kept, and trained on", options.model));
+      return graph;
+    }
+    context.warn(
+        fmt::format("{} is quantized already, with other bits: training begins anew with its weights", options.model));
+    graph = without_fake_quant(graph);
   }
   make_normalization_positive(graph);
   const auto names = select_weights(graph, options.include, options.exclude);
@@ -225,15 +248,20 @@ Model with_grids(Model model, const Json& grids) {
 
 }  // namespace
 
-ExitCode run_qat(const QatOptions& options, RunContext& context) {
+ExitCode run_qat(const QatOptions& asked, RunContext& context) {
   leave_on_stop_signals();
-  const at::Device device = set_up_device(options.compute, context);
-  LoadedModel loaded = load_executable(options.model);
+  const at::Device device = set_up_device(asked.compute, context);
+  LoadedModel loaded = load_executable(asked.model);
   context.report.model = model_json(loaded.model, loaded.graph);
-  if (options.data.data.empty()) fail_usage("qat: training needs samples; give --data");
+  if (asked.data.data.empty()) fail_usage("qat: training needs samples; give --data");
   const Graph given = loaded.graph;
   Json float_values = Json::array();
-  Graph graph = with_context(options.model, [&] { return simulated(options, loaded, device, float_values, context); });
+  Graph graph = with_context(asked.model, [&] { return raised(loaded); });
+  const QatOptions options = has_fake_quant(graph) ? as_stored(asked, least_bits(graph)) : asked;
+  context.report.settings["weights"] = options.weights;
+  context.report.settings["activations"] = options.activations;
+  graph =
+      with_context(options.model, [&] { return simulated(options, std::move(graph), device, float_values, context); });
   loaded.graph = training_form(graph);
   TrainingRun run({"qat", options, options.freeze_batch_norm}, std::move(loaded), device, context);
   if (options.output.dry_run) {

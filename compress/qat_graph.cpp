@@ -1,6 +1,7 @@
 #include "compress/qat_graph.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <set>
 
 #include "src/core/error.hpp"
@@ -81,6 +82,48 @@ void insert_fake_quant(Graph& graph, const QuantPlacement& placement,
   }
   insertions.apply(graph);
   verify(graph);
+}
+
+Graph without_fake_quant(const Graph& graph) {
+  Graph result = graph;
+  std::map<ValueId, ValueId> sources;
+  const auto source_of = [&](ValueId id) {
+    const auto found = sources.find(id);
+    return found == sources.end() ? id : found->second;
+  };
+  for (const Node& node : graph.nodes) {
+    if (!is_fake_quant(node)) continue;
+    sources[node.outputs[0]] = source_of(node.inputs[0]);
+    // Their names are free for other steps.
+    for (size_t i = 1; i < node.inputs.size(); ++i) {
+      Value& parameter = result.value(node.inputs[i]);
+      result.by_name.erase(parameter.name);
+      parameter.name.clear();
+      parameter.constant.reset();
+    }
+  }
+  std::erase_if(result.nodes, is_fake_quant);
+  for (Node& node : result.nodes)
+    for (ValueId& input : node.inputs) input = source_of(input);
+  for (Port& output : result.outputs) {
+    const ValueId source = source_of(output.value);
+    if (source != output.value) give_name(result, output.value, source);
+    output.value = source;
+  }
+  verify(result);
+  return result;
+}
+
+LeastBits least_bits(const Graph& graph) {
+  LeastBits least;
+  for (const Node& node : graph.nodes) {
+    if (!is_fake_quant(node)) continue;
+    const FakeQuantForm form = fake_quant_of(node);
+    const int bits = std::bit_width(static_cast<unsigned>(form.highest - form.lowest));
+    int& fewest = graph.value(node.inputs[0]).constant ? least.weights : least.activations;
+    fewest = fewest == 0 ? bits : std::min(fewest, bits);
+  }
+  return least;
 }
 
 Graph training_form(const Graph& graph) {

@@ -20,6 +20,16 @@ void insert_fake_quant(Graph& graph, const QuantPlacement& placement,
                        const std::function<FakeQuantForm(const QuantPlace&)>& form_of,
                        const std::function<bool(const QuantPlace&)>& learned_zero);
 
+// The graph before fake quantization: its weights are those of the codes, and nothing is rounded.
+Graph without_fake_quant(const Graph& graph);
+
+// The fewest bits that codes of weights and of activations have; 0 where none are quantized.
+struct LeastBits {
+  int weights = 0;
+  int activations = 0;
+};
+LeastBits least_bits(const Graph& graph);
+
 // The same function of its inputs with less to do: a Relu whose only reader is a FakeQuant with the zero point at the
 // lowest code is left out, and so is a FakeQuant of values that have the same scale already. Values keep their ids.
 Graph training_form(const Graph& graph);

@@ -87,6 +87,31 @@ class Qat(unittest.TestCase):
         report = self.qat(self.model, self.folder / "small.onnx", "--weights", "int4", "--bits", "fc=2")
         self.assertEqual([layer["bits"] for layer in report["layers"]], [8, 2])
 
+    def test_fewer_bits_than_a_quantized_file_has(self):
+        pruned, four, two = (self.folder / f"{name}.onnx" for name in ("pruned", "four", "two"))
+        pare("prune", self.model, "--sparsity", "0.7", "--data", self.data, *TRAINING, "-o", pruned)
+        zeros = {name: value == 0 for name, value in constants(pruned).items() if value.ndim > 1}
+        self.qat(pruned, four, "--weights", "int4", "--activations", "int4", "--outer-bits", "0")
+        report = self.qat(four, two, "--weights", "int2", "--outer-bits", "0")
+        self.assertEqual([layer["bits"] for layer in report["layers"]], [2, 2])
+        self.assertEqual((report["settings"]["weights"], report["settings"]["activations"]), ("int2", "int4"))
+        stored = constants(two)
+        for name, zero in zeros.items():
+            self.assertLessEqual(set(np.unique(stored[name])), {-2, -1, 0, 1})
+            self.assertTrue((stored[name][zero] == 0).all(), name)
+        clips = [node.input[1:] for node in onnx.load(two).graph.node if node.op_type == "Clip"]
+        self.assertTrue(clips)
+        for low, high in clips:
+            self.assertEqual(stored[high] - stored[low], 15)
+        # The same bits as in the file keep its codes; those that are not asked for stay.
+        for same in (["--weights", "int2"], []):
+            report = self.qat(two, self.folder / "again.onnx", "--lr", "1e-30", "--teacher", "none", *same)
+            self.assertEqual(report["settings"]["activations"], "int4")
+            for name in zeros:
+                np.testing.assert_array_equal(constants(self.folder / "again.onnx")[name], stored[name])
+        self.qat(two, self.folder / "float.onnx", "--activations", "none", "--outer-bits", "0")
+        self.assertNotIn("QuantizeLinear", [node.op_type for node in onnx.load(self.folder / "float.onnx").graph.node])
+
     def test_weights_of_zeros_and_nearly(self):
         for factor in (0, 1e-38):
             model = onnx.load(self.model)
