@@ -25,7 +25,7 @@ void keep_names(const Graph& before, Graph& after) {
       const ValueId then = original->second->input(i);
       // Without a bias before: one of its own name.
       const std::string name =
-          then != no_value ? before.value(then).name : before.value(node.inputs[1]).name + node.name + "_bias";
+          then != no_value ? before.value(then).name : after.value(node.inputs[1]).name + node.name + "_bias";
       if (name.empty() || (then == no_value && after.find(name) != no_value)) continue;
       if (then != no_value) after.value(then).name.clear();
       after.value(now).name = name;

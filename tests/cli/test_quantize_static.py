@@ -302,6 +302,21 @@ class Static(unittest.TestCase):
         np.savez(self.data, x=np.full((8, 40), 0.25, np.float32))
         self.assertGreater(report(self.model, "--data", self.data, "-o", self.out)["metrics"]["cosine"], 0.999)
 
+    def test_a_bias_from_batch_normalization_is_named_after_its_weight_and_node(self):
+        """The bundled teacher: its convolutions have no bias of their own."""
+        out = self.folder / "teacher.onnx"
+        pare(MODEL.with_name("fashion-resnet.onnx"), "--data", DATA, "--limit", 8, "--calibration", "minmax", "--rounding", "nearest", "-o", out)
+        graph = onnx.load(out).graph
+        written = {node.output[0]: node for node in graph.node}
+        biases = {}
+        for node in graph.node:
+            if node.op_type != "Conv":
+                continue
+            weight, bias = (written[node.input[i]].input[0].removesuffix("_codes") for i in (1, 2))
+            biases[bias] = weight + node.name + "_bias"
+        self.assertGreater(len(biases), 10)
+        self.assertEqual(list(biases), list(biases.values()))
+
 
 if __name__ == "__main__":
     unittest.main()
