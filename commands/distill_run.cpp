@@ -4,6 +4,7 @@
 #include "src/core/signals.hpp"
 #include "src/core/table.hpp"
 #include "src/train/initialize.hpp"
+#include "src/train/kept_zeros.hpp"
 
 namespace pare {
 namespace {
@@ -43,17 +44,23 @@ ExitCode run_distill(const DistillOptions& options, RunContext& context) {
     context.print(plan_text(options, run, parameters));
     return ExitCode::ok;
   }
+  KeptZeros zeros(run.parameters(), run.optimizer(), run.student().model.masked);
   std::optional<Metrics> before;
-  if (options.init == "kaiming")
+  if (options.init == "kaiming") {
     initialize_kaiming(run.student().graph, run.parameters(), static_cast<uint64_t>(options.compute.seed));
-  else before = run.measure_before();
-  const ExitCode end = run.train({});
+    zeros.apply();
+  } else {
+    before = run.measure_before();
+  }
+  TrainingParts parts;
+  parts.hooks.after_step = [&](const StepInfo&) { zeros.apply(); };
+  const ExitCode end = run.train(parts);
   if (end == ExitCode::preempted) return end;
   run.write({}, lineage_of(options), before ? &*before : nullptr);
   run.finish();
   const Json& metrics = context.report.metrics;
   const bool labelled = metrics.contains("accuracy");
-  Table table({"written", "size", labelled ? "accuracy" : "cosine to the teacher"});
+  Table table({"written", "size", labelled ? "accuracy" : run.compared_with()});
   for (const Json& file : context.report.result.at("files"))
     table.add({file.at("path").get<std::string>(), bytes_text(file.at("bytes")),
                labelled                     ? percent_text(metrics.at("accuracy"))

@@ -7,6 +7,7 @@
 #include "compress/structure_pruner.hpp"
 #include "formats/onnx_writer.hpp"
 #include "src/graph/cost.hpp"
+#include "src/train/kept_zeros.hpp"
 
 namespace pare {
 namespace {
@@ -57,8 +58,10 @@ ExitCode prune_gradually(const PruneOptions& options, const LoadedModel& loaded,
   const SparsitySchedule schedule = rising_schedule(options, run.steps(), 0, 1 - pruning.keep);
   pruner.set_schedule(schedule);
   TrainingParts parts;
+  KeptZeros zeros(run.parameters(), run.optimizer(), run.student().model.masked);
   parts.hooks.after_backward = [&](const StepInfo&) { pruner.after_backward(); };
   parts.hooks.after_step = [&](const StepInfo& info) {
+    zeros.apply();
     pruner.after_step(info.step, info.learning_rate, info.skipped());
   };
   parts.state = pruner.state();

@@ -88,7 +88,7 @@ ExitCode prune_once(const PruneOptions& options, const LoadedModel& loaded, cons
     pruner.prune(target_sparsity(options));
   }
   write_pruned(options, loaded, parameters, pruner, samples, device, context);
-  return report_pruned(options, loaded.graph, parameters.export_tensors(), pruner, context);
+  return report_pruned(options, loaded.graph, parameters.export_tensors(), pruner, "cosine to the original", context);
 }
 
 }  // namespace pare

@@ -7,6 +7,7 @@
 #include "commands/prune_setup_run.hpp"
 #include "commands/training_run.hpp"
 #include "src/core/signals.hpp"
+#include "src/train/kept_zeros.hpp"
 
 namespace pare {
 
@@ -42,9 +43,15 @@ ExitCode run_prune(const PruneOptions& options, RunContext& context) {
   const SparsitySchedule schedule = prune_schedule(options, run.steps(), initial);
   if (config.method.name != "sparsegpt") pruner.set_schedule(schedule);
   const double target = config.pattern.kind == Pattern::Kind::n_of_m ? 0 : options.sparsity;
+  std::vector<std::string> others = masked;  // what the pruner does not hold
+  std::erase_if(others, [&](const std::string& name) { return weights.contains(name); });
+  KeptZeros zeros(run.parameters(), run.optimizer(), others);
   TrainingParts parts;
   parts.hooks.after_backward = [&](const StepInfo& info) { pruner.after_backward(info.found_inf); };
-  parts.hooks.after_step = [&](const StepInfo& info) { pruner.after_step(info.step, info.found_inf); };
+  parts.hooks.after_step = [&](const StepInfo& info) {
+    pruner.after_step(info.step, info.found_inf);
+    zeros.apply();
+  };
   parts.state = pruner.state();
   parts.sparsity = [&] { return pruner.sparsity(); };
   parts.complete = [&] { return pruner.pruned_share() + 1e-9 >= target; };
@@ -54,7 +61,7 @@ ExitCode run_prune(const PruneOptions& options, RunContext& context) {
   if (end == ExitCode::preempted) return end;
   run.write(pruner.names(), prune_lineage(options), &before);
   run.finish();
-  return report_pruned(options, graph, run.parameters().export_tensors(), pruner, context);
+  return report_pruned(options, graph, run.parameters().export_tensors(), pruner, run.compared_with(), context);
 }
 
 }  // namespace pare

@@ -47,7 +47,7 @@ std::pair<int64_t, int64_t> stored_bytes(const Graph& graph, const std::map<std:
   return {dense, sparse};
 }
 
-std::string result_text(const RunContext& context) {
+std::string result_text(const char* compared_with, const RunContext& context) {
   const Json& before = context.report.model;
   const Json& after = context.report.result;
   const Json& metrics = context.report.metrics;
@@ -60,7 +60,7 @@ std::string result_text(const RunContext& context) {
   if (metrics.contains("accuracy"))
     table.add({"accuracy", percent_text(metrics.at("accuracy_before")), percent_text(metrics.at("accuracy"))});
   else if (metrics.contains("cosine"))
-    table.add({"cosine to the teacher", "", fmt::format("{:.5f}", metrics.at("cosine").get<double>())});
+    table.add({compared_with, "", fmt::format("{:.5f}", metrics.at("cosine").get<double>())});
   return table.text() + after.at("note").get<std::string>() + "\n";
 }
 
@@ -85,6 +85,11 @@ double target_sparsity(const PruneOptions& options) {
 
 std::set<std::string> prunable_weights(const PruneOptions& options, const Graph& graph, RunContext& context) {
   std::set<std::string> weights = select_weights(graph, options.include, options.exclude);
+  if (weights.empty() && options.include.empty() && options.exclude.empty())
+    fail_input(
+        "{}: has no float weight of a convolution, matrix product or recurrent layer; a quantized model is pruned "
+        "before it is quantized",
+        options.model);
   for (const Port& output : graph.outputs) {
     const std::string& name = graph.value(output.value).name;
     if (weights.erase(name) > 0)
@@ -162,7 +167,7 @@ Json prune_lineage(const PruneOptions& options) {
 }
 
 ExitCode report_pruned(const PruneOptions& options, const Graph& graph, const std::map<std::string, Tensor>& tensors,
-                       const Pruner& pruner, RunContext& context) {
+                       const Pruner& pruner, const char* compared_with, RunContext& context) {
   for (const std::string& name : pruner.emptied())
     context.warn(
         fmt::format("weight '{}': is zero altogether, so its layer's output does not depend on its input; "
@@ -175,7 +180,7 @@ ExitCode report_pruned(const PruneOptions& options, const Graph& graph, const st
   const bool neighbours = parse_pattern(options.structure).kind == Pattern::Kind::n_of_m;
   result["note"] = neighbours ? "N:M zeros make the .h5 smaller; they are faster only in runtimes with kernels for them"
                               : "zeros make the .h5 smaller, not dense runtimes faster; --structure channel does";
-  context.print(result_text(context));
+  context.print(result_text(compared_with, context));
   if (neighbours) return ExitCode::ok;
   return pruner.pruned_share() + 1e-9 < options.sparsity ? ExitCode::goal_missed : ExitCode::ok;
 }

@@ -36,9 +36,9 @@ void report_plan(const PruneOptions& options, const Model& model, const Pruner& 
 Json prune_lineage(const PruneOptions& options);
 
 // After the report's result is there: adds the bytes of all tensors dense and in the smallest layouts of the HDF5 file,
-// and what the zeros are good for; warns of weights that are zero altogether; prints the table. Returns goal_missed
-// when the target is not reached.
+// and what the zeros are good for; warns of weights that are zero altogether; prints the table, in which metrics.cosine
+// is called `compared_with`. Returns goal_missed when the target is not reached.
 ExitCode report_pruned(const PruneOptions& options, const Graph& graph, const std::map<std::string, Tensor>& tensors,
-                       const Pruner& pruner, RunContext& context);
+                       const Pruner& pruner, const char* compared_with, RunContext& context);
 
 }  // namespace pare

@@ -32,6 +32,7 @@ void check(const QatOptions& options) {
   check_training(options.training, options.data);
   check_teacher(options.teacher, {"original", "self", "none"});
   check_model_outputs(options.output);
+  if (options.outer_bits == 1) fail_usage("--outer-bits: bad value (got 1, expected 0 or 2 to 8)");
   if (options.training.ema > 0)
     fail_usage("--ema: averaged weights do not lie on the grid that was trained; leave it out for qat");
 }

@@ -162,7 +162,7 @@ void report_written(TrainingRun& run, const Simulation& simulation, const Quanti
   if (metrics.contains("accuracy"))
     table.add({"accuracy", percent_text(before.accuracy), percent_text(metrics.at("accuracy"))});
   else if (metrics.contains("cosine"))
-    table.add({"cosine to the teacher", "", fmt::format("{:.5f}", metrics.at("cosine").get<double>())});
+    table.add({run.compared_with(), "", fmt::format("{:.5f}", metrics.at("cosine").get<double>())});
   context.print(table.text());
 }
 

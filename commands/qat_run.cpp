@@ -1,5 +1,4 @@
 #include <ATen/TensorOperators.h>
-#include <ATen/ops/ne.h>
 
 #include "commands/calibration_run.hpp"
 #include "commands/model_summary.hpp"
@@ -14,6 +13,7 @@
 #include "src/core/error.hpp"
 #include "src/core/signals.hpp"
 #include "src/core/table.hpp"
+#include "src/train/kept_zeros.hpp"
 
 namespace pare {
 namespace {
@@ -147,57 +147,37 @@ Graph simulated(const QatOptions& options, Graph graph, at::Device device, Json&
     };
     return place_quantization(graph, selected, QuantProfile::ort, floats);
   };
-  const QuantPlacement placement = place_all({});
+  const QuantPlacement placement = with_context(options.model, [&] { return place_all({}); });
   check_bits(options.bits, graph, placement);
   if (placement.layers.empty()) {
-    require_float32(graph);
-    fail_input("no layer can be quantized: it has no Conv, Gemm or MatMul with a float32 weight of its own");
+    with_context(options.model, [&] { require_float32(graph); });
+    fail_input("{}: no layer can be quantized: it has no Conv, Gemm or MatMul with a float32 weight of its own",
+               options.model);
   }
   const QatGrids grids = grids_of(options);
   Start start{placement, {}};
   if (grids.activation_bits > 0) start = Starter(options, graph, grids, device, context).start(place_all);
   float_values = std::move(start.float_values);
-  start_fake_quant(graph, std::move(start.placement), grids, start.codes);
+  with_context(options.model, [&] { start_fake_quant(graph, std::move(start.placement), grids, start.codes); });
   return graph;
 }
 
-// What must hold of the parameters after every step.
-class Keeper {
+// The scales of normalizations that will be folded; they must stay positive.
+class PositiveScales {
  public:
-  // Zeros of the weights named `masked` stay zero; the scales of normalizations that will be folded stay positive.
-  Keeper(const Graph& graph, Parameters& parameters, const Optimizer& optimizer,
-         const std::vector<std::string>& masked) {
-    const std::vector<std::string> scales = folded_normalization_scales(graph);
-    for (const Parameter& parameter : parameters.all()) {
-      if (contains(masked, parameter.name)) masks_.push_back({parameter.tensor, at::ne(parameter.tensor, 0), {}});
-      if (contains(scales, parameter.name)) scales_.push_back(parameter.tensor);
-    }
-    for (const OptimizerState& state : optimizer.states())
-      for (Mask& mask : masks_)
-        if (mask.weight.is_same(state.weight)) mask.moments = state.moments;
+  PositiveScales(const Graph& graph, const Parameters& parameters) {
+    const std::vector<std::string> names = folded_normalization_scales(graph);
+    for (const Parameter& parameter : parameters.all())
+      if (std::find(names.begin(), names.end(), parameter.name) != names.end()) scales_.push_back(parameter.tensor);
   }
 
   void apply() {
+    constexpr double least_scale = 1e-5;
     const c10::AutoGradMode no_grad(false);
-    for (Mask& mask : masks_) {
-      mask.weight.mul_(mask.kept);
-      for (at::Tensor& moment : mask.moments) moment.mul_(mask.kept);
-    }
     for (at::Tensor& scale : scales_) scale.clamp_min_(least_scale);
   }
 
  private:
-  static constexpr double least_scale = 1e-5;
-  struct Mask {
-    at::Tensor weight, kept;
-    std::vector<at::Tensor> moments;
-  };
-
-  static bool contains(const std::vector<std::string>& names, const std::string& name) {
-    return std::find(names.begin(), names.end(), name) != names.end();
-  }
-
-  std::vector<Mask> masks_;
   std::vector<at::Tensor> scales_;
 };
 
@@ -260,8 +240,7 @@ ExitCode run_qat(const QatOptions& asked, RunContext& context) {
   const QatOptions options = has_fake_quant(graph) ? as_stored(asked, least_bits(graph)) : asked;
   context.report.settings["weights"] = options.weights;
   context.report.settings["activations"] = options.activations;
-  graph =
-      with_context(options.model, [&] { return simulated(options, std::move(graph), device, float_values, context); });
+  graph = simulated(options, std::move(graph), device, float_values, context);
   loaded.graph = training_form(graph);
   TrainingRun run({"qat", options, options.freeze_batch_norm}, std::move(loaded), device, context);
   if (options.output.dry_run) {
@@ -269,9 +248,13 @@ ExitCode run_qat(const QatOptions& asked, RunContext& context) {
     return ExitCode::ok;
   }
   const Metrics before = run.measure(given).metrics;
-  Keeper keeper(graph, run.parameters(), run.optimizer(), run.student().model.masked);
+  PositiveScales scales(graph, run.parameters());
+  KeptZeros zeros(run.parameters(), run.optimizer(), run.student().model.masked);
   TrainingParts parts;
-  parts.hooks.after_step = [&](const StepInfo&) { keeper.apply(); };
+  parts.hooks.after_step = [&](const StepInfo&) {
+    zeros.apply();
+    scales.apply();
+  };
   const ExitCode end = run.train(parts);
   if (end == ExitCode::preempted) return end;
 

@@ -67,7 +67,7 @@ void check(const QuantizeOptions& options) {
     if (activations == "dynamic")
       fail_usage("--rounding {}: is not for --activations dynamic; give --activations none, or --rounding nearest",
                  options.rounding);
-    if (options.data.data.empty())
+    if (options.data.data.empty() && !needs_samples(options))
       fail_usage("--rounding {}: needs samples of the layers' inputs; give --data", options.rounding);
   }
   if (options.rounding != "adaround" && options.rounding_steps != QuantizeOptions().rounding_steps)

@@ -136,6 +136,11 @@ ExitCode quantize_weights(const QuantizeOptions& options, RunContext& context, c
     if (rounding && !options.output.dry_run) config.rounding = rounding(original, config);
     return quantize(graph, options, config);
   });
+  if (result.weights.empty())
+    fail_input("{}: no weight can be quantized{}", options.model,
+               result.kept.empty() ? ": it has no MatMul, Gemm or Gather with a float32 weight of its own that is "
+                                     "selected, or is quantized already"
+                                   : fmt::format(": '{}': {}", result.kept[0].name, result.kept[0].reason));
   for (const QuantizedWeight& weight : result.weights)
     if (weight.errors && weight.errors->kept_nearest)
       context.warn(fmt::format("'{}' keeps rounding to nearest: --rounding {} changes the layer's outputs no less",

@@ -8,6 +8,7 @@
 #include "src/core/files.hpp"
 #include "src/core/table.hpp"
 #include "src/graph/cost.hpp"
+#include "src/train/kept_zeros.hpp"
 
 namespace pare {
 namespace {
@@ -116,7 +117,10 @@ ExitCode finish_shrunk(const PruneOptions& options, const LoadedModel& loaded, c
     const std::optional<Metrics> before = samples.measure(loaded.graph);
     LoadedModel student{result.model, read_graph(result.model.onnx)};
     TrainingRun run({"prune", options}, std::move(student), device, context);
-    const ExitCode end = run.train({});
+    KeptZeros zeros(run.parameters(), run.optimizer(), run.student().model.masked);
+    TrainingParts parts;
+    parts.hooks.after_step = [&](const StepInfo&) { zeros.apply(); };
+    const ExitCode end = run.train(parts);
     if (end == ExitCode::preempted) return end;
     run.write({}, shrunk_lineage(options), before ? &*before : nullptr);
     run.finish();

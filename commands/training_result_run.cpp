@@ -60,6 +60,10 @@ void TrainingRun::report_quality(const Evaluation& evaluation, const Metrics* be
   }
 }
 
+const char* TrainingRun::compared_with() const {
+  return loss_plan_.task == "regress" || teachers_.empty() ? "cosine to the targets" : "cosine to the teacher";
+}
+
 void TrainingRun::finish() {
   std::error_code ignored;
   std::filesystem::remove(run_dir_ + "/checkpoint.h5", ignored);

@@ -75,6 +75,9 @@ class TrainingRun {
   // from `before`, unless null); without, how near they are to the targets or to the teacher.
   void report_quality(const Evaluation& evaluation, const Metrics* before);
 
+  // What metrics.cosine is measured against, for tables.
+  const char* compared_with() const;
+
   // Removes the checkpoint, and the run folder where the command made it: the work is done.
   void finish();
 
@@ -96,7 +99,9 @@ class TrainingRun {
   Json run_settings() const;
   void open_teachers();
   void plan_outputs();
+  void check_match() const;
   void plan_features();
+  void drop_unequal_pairs();
   void keep_outputs(const std::string& folder);
   bool only_softmax_matters(size_t output) const;
   size_t teacher_output(const Graph& teacher, size_t output) const;

@@ -102,6 +102,7 @@ void TrainingRun::plan_outputs() {
   wanted.teacher = !teachers_.empty();
   wanted.kd_weight = request_.options.teacher.kd_weight;
   loss_plan_ = plan_losses(student_.graph, wanted);
+  check_match();
   if (teachers_.empty()) return;
   const auto from_teacher = [&](const LossTerm& term) {
     if (term.kind == LossKind::mse || term.kind == LossKind::l1 || term.kind == LossKind::bce)
@@ -112,6 +113,49 @@ void TrainingRun::plan_outputs() {
     if (from_teacher(term) && std::find(taught_.begin(), taught_.end(), term.output) == taught_.end())
       taught_.push_back(term.output);
   std::sort(taught_.begin(), taught_.end());
+}
+
+// Throws (exit 2) naming an output in --match that the model does not have.
+void TrainingRun::check_match() const {
+  const std::string& list = request_.options.teacher.match;
+  for (size_t start = 0; start < list.size(); start = std::min(list.find(',', start), list.size()) + 1) {
+    const std::string name = list.substr(start, list.find(':', start) - start);
+    const std::vector<Port>& outputs = student_.graph.outputs;
+    if (std::none_of(outputs.begin(), outputs.end(),
+                     [&](const Port& port) { return student_.graph.value(port.value).name == name; }))
+      fail_usage("--match: the model has no output '{}'; give STUDENT:TEACHER,...", name);
+  }
+}
+
+// Leaves of the pairs that were chosen automatically those whose values have equal sizes for a sample: what shapes
+// leave open may differ, as the inside of attention with fewer heads.
+void TrainingRun::drop_unequal_pairs() {
+  std::vector<std::string> of_student, of_teacher;
+  for (const NamedPair& pair : feature_pairs_) {
+    of_student.push_back(pair.student);
+    of_teacher.push_back(pair.teacher);
+  }
+  const Graph own = with_outputs(student_.graph, of_student);
+  const Graph theirs = with_outputs(teachers_.front().inference, of_teacher);
+  LoaderConfig config = loader_config_;
+  config.shuffle = config.drop_last = false;
+  config.augmentations.clear();
+  config.batch = 1;
+  Loader loader(*train_, config);
+  loader.start(0);
+  const std::vector<at::Tensor> inputs = inputs_of(*loader.next(), device_);
+  const c10::AutoGradMode no_grad(false);
+  const auto run = [&](const Graph& graph) {
+    return Executor(graph).run(Parameters(graph, device_, Training::off), inputs, false);
+  };
+  const std::vector<at::Tensor> given = run(own), wanted = run(theirs);
+  std::vector<NamedPair> equal;
+  for (size_t i = 0; i < feature_pairs_.size(); ++i) {
+    const at::Tensor &a = given[student_.graph.outputs.size() + i],
+                     &b = wanted[teachers_.front().inference.outputs.size() + i];
+    if (!feature_pairs_[i].adapter.empty() || a.sizes() == b.sizes()) equal.push_back(feature_pairs_[i]);
+  }
+  feature_pairs_ = std::move(equal);
 }
 
 void TrainingRun::plan_features() {
@@ -128,6 +172,8 @@ void TrainingRun::plan_features() {
   else if (!options.features.empty()) feature_pairs_ = read_pairs(student_.graph, first, options.features, loss);
   else if (loss_plan_.task == "none" && request_.options.training.loss.empty() && teachers_.size() == 1)
     feature_pairs_ = pair_blocks(student_.graph, first, Pairing::same, loss);
+  const bool chosen = options.features.empty() || options.features == "auto";
+  if (chosen && loss.same_shape && !feature_pairs_.empty()) drop_unequal_pairs();
   std::vector<std::string> of_student, of_teacher;
   for (const NamedPair& pair : feature_pairs_) {
     of_student.push_back(pair.student);

@@ -61,8 +61,8 @@ void save_checkpoint(const Checkpoint& checkpoint, const std::string& path) {
 }
 
 void load_checkpoint(Checkpoint& checkpoint, const std::string& path) {
-  const Hdf5Group root = Hdf5File::open(path).root();
   with_context(path, [&] {
+    const Hdf5Group root = Hdf5File::open(path).root();
     if (!root.has_attribute("format") || root.attribute("format") != format_name) fail_input("is not a checkpoint");
     check_settings(Json::parse(root.read_text("settings")), checkpoint.settings);
     checkpoint.state = Json::parse(root.read_text("state"));

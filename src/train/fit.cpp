@@ -29,6 +29,10 @@ at::Tensor backward(const FitConfig& config, const TrainingState& state, const L
       const AutocastScope autocast(config.precision, device);
       loss = loss_of(*batch, info);
     }
+    if (!loss.requires_grad())
+      fail_input(
+          "training: the loss does not depend on any weight that can be trained; the weights of a quantized model are "
+          "trained by `pare qat`");
     if (batches > 1) loss = loss / static_cast<double>(batches);
     state.guard.scaled(loss).backward();
     sum = sum.defined() ? sum + loss.detach() : loss.detach();
@@ -92,6 +96,10 @@ FitEnd fit(const FitConfig& config, TrainingState& state, const LossFunction& lo
     if (hooks.save && (stopped || (due && state.guard.in_a_row() == 0))) hooks.save(info.step);
     if (stopped) return FitEnd::stopped;
   }
+  if (info.step > 0 && state.guard.skipped() == info.step)
+    fail_run("training: loss or gradients were not finite in all of the {} steps; nothing was written", info.step);
+  // So that nothing is lost where the result cannot be written.
+  if (hooks.save && info.step == config.steps && info.step > first_step) hooks.save(info.step);
   return FitEnd::finished;
 }
 

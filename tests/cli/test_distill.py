@@ -106,6 +106,55 @@ class Distill(unittest.TestCase):
         report = self.distill("plain_out.onnx", "--batch-norm", "reestimate", "--steps", "1", teacher=model)
         self.assertTrue(any("no BatchNormalization" in warning for warning in report["warnings"]), report["warnings"])
 
+    def test_zeros_of_earlier_pruning_stay_zero(self):
+        self.student = blocks(self.folder / "wide.onnx", 12, 4)
+        masked = self.folder / "masked.onnx"
+        subprocess.run([PARE, "prune", self.student, "--sparsity", "0.5", "--importance", "magnitude", "--mask-only", "-o", masked, "-q"], check=True)
+        zero = {tensor.name: numpy_helper.to_array(tensor) == 0 for tensor in onnx.load(masked).graph.initializer if tensor.name in ("filters", "dense")}
+        self.student = str(masked)
+        for init in ("keep", "kaiming"):
+            out = self.folder / f"{init}.onnx"
+            subprocess.run([PARE, "distill", masked, "--teacher", self.teacher, "--init", init, "--data", self.folder / "data.npz", "--steps", "4",
+                            "--batch", "16", "--device", "cpu", "-q", "-o", out], check=True)
+            trained = {tensor.name: numpy_helper.to_array(tensor) for tensor in onnx.load(out).graph.initializer}
+            for name, zeros in zero.items():
+                self.assertTrue((trained[name][zeros] == 0).all(), (init, name))
+                self.assertTrue((trained[name][~zeros] != 0).all(), (init, name))
+
+    def refused(self, code, *command):
+        done = subprocess.run([PARE, *map(str, command), "--device", "cpu", "-q"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, code, done.stderr)
+        return done.stderr.splitlines()[-1]
+
+    def test_a_quantized_student_is_refused(self):
+        data, small, out = self.folder / "data.npz", self.folder / "int8.onnx", self.folder / "out.onnx"
+        subprocess.run([PARE, "quantize", self.student, "--data", data, "-o", small, "-q"])  # so small a model does not become smaller
+        said = self.refused(3, "distill", small, "--init", "keep", "--teacher", self.teacher, "--data", data, "--steps", 2, "-o", out)
+        self.assertIn("pare qat", said)
+        self.assertFalse(out.exists())
+
+    def test_an_output_that_the_student_has_not_is_named(self):
+        said = self.refused(2, "distill", self.student, "--teacher", self.teacher, "--match", "nothing:y", "--data", self.folder / "data.npz", "--steps", 2,
+                            "-o", self.folder / "out.onnx")
+        self.assertIn("'nothing'", said)
+
+    def test_samples_of_nan_alone_train_nothing(self):
+        np.savez(self.folder / "nan.npz", x=np.full((32, 1, 8, 8), np.nan, np.float32))
+        out = self.folder / "out.onnx"
+        self.refused(1, "distill", self.student, "--teacher", self.teacher, "--data", self.folder / "nan.npz", "--steps", 3, "-o", out)
+        self.assertFalse(out.exists())
+
+    def test_a_result_that_cannot_be_written_is_not_trained_again(self):
+        out, folder = self.folder / "out.onnx", self.folder / "run"
+        command = [PARE, "distill", self.student, "--teacher", self.teacher, "--init", "keep", "--data", self.folder / "data.npz", "--steps", "6",
+                   "--batch", "16", "--threads", "1", "--device", "cpu", "--run-dir", folder]
+        self.assertEqual(subprocess.run([*command, "-o", "/proc/out.onnx"], capture_output=True).returncode, 1)
+        again = subprocess.run([*command, "-o", out], capture_output=True, text=True)
+        self.assertEqual(again.returncode, 0, again.stderr)
+        self.assertIn("resuming after step 6 of 6", again.stderr)
+        subprocess.run([*command[:-1], self.folder / "other", "-o", self.folder / "whole.onnx", "-q"], check=True)
+        self.assertEqual(out.read_bytes(), (self.folder / "whole.onnx").read_bytes())
+
 
 if __name__ == "__main__":
     unittest.main()

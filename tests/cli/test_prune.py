@@ -191,7 +191,7 @@ class Prune(unittest.TestCase):
         zero = save(self.folder / "zero.onnx", nodes, {"w": square * 0}, *shape)
         self.assertIn("all scores of 'w' are zero", self.prune(zero, "--sparsity", "0.5", *mask, "--force", code=1))
         none = save(self.folder / "none.onnx", [helper.make_node("Relu", ["x"], ["y"])], {}, *shape)
-        self.assertIn("no weight of a convolution", self.prune(none, "--sparsity", "0.5", *mask, "--force", code=2))
+        self.assertIn("no float weight of a convolution", self.prune(none, "--sparsity", "0.5", *mask, "--force", code=3))
 
     def test_a_target_that_is_out_of_reach_writes_the_best_and_exits_with_5(self):
         # One of three weights must stay in each layer: 0.9 of them cannot be zero.

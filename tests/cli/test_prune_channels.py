@@ -249,6 +249,28 @@ class PruneChannels(unittest.TestCase):
         onnx.save(model, self.folder / "nan.onnx")
         self.refused(self.prune("--keep-macs", "0.5", model=self.folder / "nan.onnx"), 3, f"'{broken.name}'", "not finite")
 
+    def test_gates_are_judged_whatever_else_is_reported(self):
+        done = self.prune("--keep-macs", "0.6", "--gate", "parameters<=1", "--gate", "parameters>=1")
+        self.assertEqual(done.returncode, 4, done.stderr)
+        self.assertEqual([gate["met"] for gate in self.report()["gates"]], [False, True])
+        done = self.prune("--keep-macs", "0.001", "--min-keep", "4", "--gate", "parameters<=1")
+        self.assertEqual(done.returncode, 5, done.stderr)
+        self.assertEqual([gate["met"] for gate in self.report()["gates"]], [False])
+
+    def test_zeros_of_earlier_pruning_stay_zero(self):
+        masked, data = self.folder / "masked.onnx", self.folder / "data.npz"
+        subprocess.run([PARE, "prune", self.model, "--sparsity", "0.6", "--importance", "magnitude", "--mask-only", "-o", masked, "-q"], check=True)
+        shape = [max(1, dim.dim_value) for dim in onnx.load(self.model).graph.input[0].type.tensor_type.shape.dim]
+        name = onnx.load(self.model).graph.input[0].name
+        numpy.savez(data, **{name: numpy.random.default_rng(0).random((16, *shape[1:]), dtype=numpy.float32)})
+        training = ["--data", data, "--steps", "3", "--batch", "8", "--device", "cpu", "-q"]
+        for schedule in ("one-shot", "iterative:2"):
+            done = self.prune("--keep-macs", "0.6", "--schedule", schedule, *training, model=masked, data=True)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            weights = [numpy_helper.to_array(tensor) for tensor in onnx.load(self.out).graph.initializer]
+            weights = [weight for weight in weights if weight.ndim == 4 and weight.size > 100]
+            self.assertGreater(sum((weight == 0).sum() for weight in weights) / sum(weight.size for weight in weights), 0.3, schedule)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -158,8 +158,9 @@ class WeightsAlone(unittest.TestCase):
         pare(self.model, "--weights", "int4", "-o", self.out, "-o", packed)
         subprocess.run([PARE, "convert", packed, self.folder / "back.onnx"], check=True, capture_output=True)
         self.assertEqual((self.folder / "back.onnx").read_bytes(), self.out.read_bytes())
-        done = pare(self.out, "--weights", "int8", "-o", self.folder / "again.onnx", code=5)  # nothing is left to quantize
-        self.assertIn("not smaller", done.stderr)
+        done = pare(self.out, "--weights", "int8", "-o", self.folder / "again.onnx", code=3)
+        self.assertIn("is quantized already", done.stderr)
+        self.assertFalse((self.folder / "again.onnx").exists())
 
     def test_larger_than_the_input_is_a_missed_goal(self):
         dense_model(self.model, k=2, n=3)

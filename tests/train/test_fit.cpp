@@ -123,12 +123,12 @@ TEST_CASE("fit: the same seed gives the same weights, and a run in two parts tho
   CHECK(whole.same_as(parts));
 }
 
-TEST_CASE("fit: checkpoints come at the end of epochs, or every so many steps, never after the last") {
+TEST_CASE("fit: checkpoints come at the end of epochs, or every so many steps, and after the last") {
   Run epochs, steps;
   epochs.train(12);
-  CHECK(epochs.saved == std::vector<int64_t>{4, 8});
+  CHECK(epochs.saved == std::vector<int64_t>{4, 8, 12});
   steps.train(12, 0, 1 << 30, 5);
-  CHECK(steps.saved == std::vector<int64_t>{5, 10});
+  CHECK(steps.saved == std::vector<int64_t>{5, 10, 12});
 }
 
 TEST_CASE("fit: a step whose gradients are not finite changes nothing") {
