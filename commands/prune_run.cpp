@@ -19,6 +19,8 @@ ExitCode run_prune(const PruneOptions& options, RunContext& context) {
   if (options.structure == "residual") return prune_blocks(options, std::move(loaded), device, context);
   if (removes_channels(options.structure)) return prune_channels(options, std::move(loaded), device, context);
   const std::set<std::string> weights = prunable_weights(options, loaded.graph, context);
+  context.report.settings["scope"] = prune_config(options).scope;
+  context.report.settings["schedule"] = options.trains() ? options.resolved_schedule() : "one-shot";
   if (!options.trains()) return prune_once(options, loaded, weights, device, context);
   const std::vector<std::string> masked = loaded.model.masked;
   TrainingRun run({"prune", options}, std::move(loaded), device, context);

@@ -55,6 +55,11 @@ TrainingRun::TrainingRun(const TrainingRequest& request, LoadedModel student, at
                  precision_ == "fp16" ? LossScaling::dynamic : LossScaling::none, training.ema);
   owns_run_dir_ = request.options.resume.run_dir.empty();
   run_dir_ = run_dir_of(request.options.resume, request.options.output.out);
+  // What "auto" and nothing came to.
+  Json& settings = context.report.settings;
+  settings["teacher"] = request.options.teacher.teachers;
+  settings["task"] = loss_plan_.task;
+  settings["run-dir"] = run_dir_;
 }
 
 void TrainingRun::check_gates() const {

@@ -22,14 +22,14 @@ cd -- "$root"
 work=build/repro_qat
 teaching=(--teacher models/fashion-resnet.onnx --teacher-cache "$teacher_cache" "${qat_teaching[@]}")
 common=(--data "$fashion_data" --holdout "$holdout" --batch 128 --threads 1 --device cpu --force --quiet "${teaching[@]}")
-key=$({ sha256sum <models/fashion-cnn.onnx; cat scripts/make_lenet.py; printf '%s ' "${common[@]}" "${qat_recipe[@]}" "$qat_cnn_lr" "$qat_lenet_lr" "$epochs"; } | sha256sum | cut -c 1-12)
+key=$({ sha256sum <models/fashion-cnn.onnx; cat scripts/make_lenet.py; printf '%s ' "${common[@]}" "${qat_recipe[@]}" "$qat_cnn_lr" "$qat_lenet_lr" "$qat_augment" "$qat_cnn_2_augment" "$epochs"; } | sha256sum | cut -c 1-12)
 out=$work/$key
 mkdir -p -- "$out"
 
 if [[ " ${rows[*]}" == *' lenet-5:'* && ! -f $work/lenet-5.onnx ]]; then
   say "LeNet-5 in float"
   "$test_python" scripts/make_lenet.py 5 "$work/lenet-5.init.onnx" --seed 1
-  "$release/pare" distill "$work/lenet-5.init.onnx" --init keep "${common[@]}" --epochs 40 --optimizer adamw --lr 2e-3 --weight-decay 1e-3 \
+  "$release/pare" distill "$work/lenet-5.init.onnx" --init keep "${common[@]}" --augment "$qat_augment" --epochs 40 --optimizer adamw --lr 2e-3 --weight-decay 1e-3 \
     --seed 1 -o "$work/lenet-5.part.onnx" >&2
   mv -- "$work/lenet-5.part.onnx" "$work/lenet-5.onnx"
 fi
@@ -37,13 +37,14 @@ model_of() { case $1 in cnn) echo models/fashion-cnn.onnx ;; *) echo "$work/$1.o
 
 # One run: MODEL WEIGHTS ACTIVATIONS SEED.
 run() {
-  local model activations=uint8 lr=$qat_lenet_lr run=$out/$1-$2-$3-$4
+  local model activations=uint8 lr=$qat_lenet_lr augment=$qat_augment run=$out/$1-$2-$3-$4
   [[ ! -f $run.json ]] || return 0
   say "$1, ${2}-bit weights, ${3}-bit activations, seed $4"
   model=$(model_of "$1")
   (($3 == 8)) || activations=int$3
   [[ $1 != cnn ]] || lr=$qat_cnn_lr
-  "$release/pare" qat "$model" --weights "int$2" --activations "$activations" "${qat_recipe[@]}" --lr "$lr" "${common[@]}" --epochs "$epochs" --seed "$4" \
+  [[ $1:$3 != cnn:2 ]] || augment=$qat_cnn_2_augment
+  "$release/pare" qat "$model" --weights "int$2" --activations "$activations" "${qat_recipe[@]}" --lr "$lr" --augment "$augment" "${common[@]}" --epochs "$epochs" --seed "$4" \
     -o "$run.onnx" -o "$run.h5" --entropy-code --report "$run.trained.json" >&2
   "$release/pare" evaluate "$run.onnx" --against "$model" --data "$fashion_data" --split test --threads 1 --report "$run.part.json" --quiet >&2
   mv -- "$run.part.json" "$run.json"

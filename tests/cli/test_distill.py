@@ -126,6 +126,14 @@ class Distill(unittest.TestCase):
         self.assertEqual(done.returncode, code, done.stderr)
         return done.stderr.splitlines()[-1]
 
+    def test_the_report_has_what_the_defaults_came_to(self):
+        pruned, report = self.folder / "pruned.onnx", self.folder / "report.json"
+        subprocess.run([PARE, "prune", self.student, "--data", self.folder / "data.npz", "--sparsity", "0.5", "--steps", "2", "--batch", "16", "--device", "cpu",
+                        "-q", "-o", pruned, "--report", report], check=True)
+        settings = json.loads(report.read_text())["settings"]
+        self.assertEqual({key: settings[key] for key in ("teacher", "task", "scope", "schedule", "run-dir")},
+                         {"teacher": ["original"], "task": "none", "scope": "global", "schedule": "cubic", "run-dir": f"{pruned}.run"})
+
     def test_a_quantized_student_is_refused(self):
         data, small, out = self.folder / "data.npz", self.folder / "int8.onnx", self.folder / "out.onnx"
         subprocess.run([PARE, "quantize", self.student, "--data", data, "-o", small, "-q"])  # so small a model does not become smaller
