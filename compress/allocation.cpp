@@ -4,12 +4,15 @@
 
 namespace pare {
 
-std::vector<double> erk_densities(const std::vector<Shape>& shapes, double density) {
+std::vector<double> erk_densities(const std::vector<Shape>& shapes, double density,
+                                  const std::vector<int64_t>& counts) {
   std::vector<double> raw, elements;
   double total = 0;
-  for (const Shape& shape : shapes) {
-    elements.push_back(static_cast<double>(element_count(shape)));
-    raw.push_back(static_cast<double>(std::accumulate(shape.begin(), shape.end(), int64_t{0})) / elements.back());
+  for (size_t i = 0; i < shapes.size(); ++i) {
+    const Shape& shape = shapes[i];
+    const auto size = static_cast<double>(element_count(shape));
+    raw.push_back(static_cast<double>(std::accumulate(shape.begin(), shape.end(), int64_t{0})) / size);
+    elements.push_back(counts.empty() ? size : static_cast<double>(counts[i]));
     total += elements.back();
   }
   std::vector<bool> full(shapes.size(), false);

@@ -8,9 +8,21 @@
 namespace pare {
 namespace {
 
-// The axes whose sizes multiply to a node's MACs: those of the output, and what it sums over.
-std::vector<Axis> factors_of(const ChannelGroups& groups, const Node& node) {
+// A part of a node's MACs, and the axes whose sizes multiply to it.
+struct Product {
+  double part;
+  std::vector<Axis> factors;
+};
+
+// Of most nodes all of the MACs: the axes of the output, and what it sums over.
+std::vector<Product> products_of(const ChannelGroups& groups, const Node& node) {
   const auto axes = [&](ValueId id) -> const std::vector<Axis>& { return groups.axes[static_cast<size_t>(id)]; };
+  if (node.domain.empty() && (node.op == "LSTM" || node.op == "GRU" || node.op == "RNN")) {
+    // Weights are [directions, gates x state, input] and [directions, gates x state, state].
+    const std::vector<Axis>&input = axes(node.inputs[1]), &state = axes(node.inputs[2]);
+    const auto read = static_cast<double>(input[2].size), kept = static_cast<double>(state[2].size);
+    return {{read / (read + kept), {state[2], input[2]}}, {kept / (read + kept), {state[2], state[2]}}};
+  }
   std::vector<Axis> factors = axes(node.outputs[0]);
   const std::vector<Axis>& weight = axes(node.inputs[1]);
   if (node.op == "Conv" && weight.size() > 1) factors.push_back(weight[1]);
@@ -21,18 +33,20 @@ std::vector<Axis> factors_of(const ChannelGroups& groups, const Node& node) {
     factors = axes(node.inputs[0]);
     factors.push_back(weight[1]);
   }
-  return factors;
+  return {{1, std::move(factors)}};
 }
 
 }  // namespace
 
 ChannelCost::ChannelCost(const ChannelGroups& groups) : share_at_(groups.units.label_count(), -1) {
   const GraphCost cost = graph_cost(groups.sized);
-  for (size_t i = 0; i < cost.nodes.size(); ++i) {
-    if (cost.nodes[i].macs <= 0) continue;
-    Term term{static_cast<double>(cost.nodes[i].macs), {}};
-    for (const Axis& axis : factors_of(groups, groups.sized.nodes[i])) add_share(term, groups, axis);
-    macs_.push_back(std::move(term));
+  for (const NodeCost& row : cost.nodes) {
+    if (row.graph != &groups.sized || row.macs <= 0) continue;  // subgraphs keep their channels
+    for (const Product& product : products_of(groups, *row.node)) {
+      Term term{static_cast<double>(row.macs) * product.part, {}};
+      for (const Axis& axis : product.factors) add_share(term, groups, axis);
+      macs_.push_back(std::move(term));
+    }
   }
   std::vector<bool> read(groups.sized.values.size(), false);
   for (const Node& node : groups.sized.nodes)

@@ -141,8 +141,9 @@ void quantize(ChannelFlow& flow) {
   const bool shifted = flow.given(2) && !flow.all_equal(2, 0);
   for (size_t input = 1; input <= 2; ++input) {
     if (!flow.given(input) || flow.in(input).empty()) continue;
-    const size_t axis = axis_of(flow, 1);
     std::vector<Axis>& scale = flow.in(input);
+    if (scale.size() == 1 && scale[0].size == 1) continue;  // of the whole tensor
+    const size_t axis = axis_of(flow, 1);
     if (scale.size() == 1) {
       flow.tie(x[axis], scale[0]);
       continue;

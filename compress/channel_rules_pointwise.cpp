@@ -9,6 +9,11 @@ const char* const divides_by_zero = "divides by channels that are zero when mask
 
 void broadcast(ChannelFlow& flow, Zero zero, size_t values) {
   std::vector<Axis>& result = flow.out();
+  // Without its only channel such an axis would not be spread but leave nothing.
+  for (size_t i = 0; i < flow.node().inputs.size(); ++i)
+    if (flow.given(i))
+      for (Axis& axis : flow.in(i))
+        if (axis.size == 1 && axis.labelled()) flow.bar(axis, "is a single channel that meets others");
   for (size_t k = 0; k < result.size(); ++k) {
     if (result[k].size == 1) continue;
     Axis* first = nullptr;

@@ -182,8 +182,12 @@ void Pruner::renew_masks(double sparsity, double progress) {
   std::vector<double> densities(ranked.size(), 1 - sparsity);
   if (config_.scope == "erk") {
     std::vector<Shape> shapes;
-    for (const Target& target : targets_) shapes.push_back(target.weight.sizes().vec());
-    densities = erk_densities(shapes, 1 - sparsity);
+    std::vector<int64_t> blocks;
+    for (const Target& target : targets_) {
+      shapes.push_back(target.weight.sizes().vec());
+      if (config_.pattern.kind == Pattern::Kind::block) blocks.push_back(count_blocks(target.ranked, config_.pattern));
+    }
+    densities = erk_densities(shapes, 1 - sparsity, blocks);
   }
   for (size_t i = 0; i < ranked.size(); ++i) {
     select({&ranked[i], 1}, 1 - densities[i]);

@@ -54,4 +54,4 @@ resnet_recipe=(--optimizer adamw --lr 1e-2 --weight-decay 1e-2 --lr-schedule cos
 
 # scripts/repro_ptq.sh: pare quantize
 ptq_samples=8192
-ptq_tuning=(--tune-steps 4000)  # below 8 bits of the activations
+ptq_tuning=(--tune-steps 2000)  # below 8 bits of the activations

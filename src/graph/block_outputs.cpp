@@ -34,11 +34,14 @@ class Scan {
 
   std::vector<Cut> cuts() {
     const GraphCost cost = graph_cost(graph_);
+    std::vector<int64_t> own;  // of the graph's nodes, without those of subgraphs
+    for (const NodeCost& row : cost.nodes)
+      if (row.graph == &graph_) own.push_back(std::max<int64_t>(0, row.macs));
     std::vector<Cut> found;
     int64_t macs = 0;
     for (size_t i = 0; i < graph_.nodes.size(); ++i) {
       touch(graph_.nodes[i]);
-      macs += std::max<int64_t>(0, cost.nodes[i].macs);
+      macs += own[i];
       std::erase_if(live_, [&](ValueId id) { return last_reader_[index(id)] <= static_cast<int64_t>(i); });
       if (live_.size() == 1 && eligible(*live_.begin(), graph_.nodes[i])) found.push_back({*live_.begin(), macs});
     }

@@ -271,6 +271,53 @@ class PruneChannels(unittest.TestCase):
             weights = [weight for weight in weights if weight.ndim == 4 and weight.size > 100]
             self.assertGreater(sum((weight == 0).sum() for weight in weights) / sum(weight.size for weight in weights), 0.3, schedule)
 
+    def save(self, nodes, weights, shape, out="y"):
+        random = numpy.random.default_rng(5)
+        constants = [numpy_helper.from_array(value if isinstance(value, numpy.ndarray) else random.standard_normal(value).astype(numpy.float32) * 0.3, name)
+                     for name, value in weights.items()]
+        graph = onnx.helper.make_graph(nodes, "g", [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, shape)],
+                                       [onnx.helper.make_tensor_value_info(out, onnx.TensorProto.FLOAT, None)], constants)
+        model = self.folder / "model.onnx"
+        onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8), model)
+        return model
+
+    def test_a_branch_beside_the_layers(self):
+        node = onnx.helper.make_node
+        branches = {f"{name}_branch": onnx.helper.make_graph([node(op, ["x"], [name])], name, [], [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)])
+                    for name, op in (("then", "Relu"), ("else", "Neg"))}
+        layers = [node("Conv", ["c" if i == 0 else f"r{i - 1}", f"w{i}"], [f"c{i}"], f"conv{i}", pads=[1, 1, 1, 1]) for i in range(3)]
+        layers = [part for i, layer in enumerate(layers) for part in (layer, node("Relu", [f"c{i}"], [f"r{i}"], f"relu{i}"))]
+        nodes = [node("ReduceSum", ["x"], ["sum"], keepdims=0), node("Greater", ["sum", "zero"], ["positive"]), node("If", ["positive"], ["c"], **branches),
+                 *layers, node("GlobalAveragePool", ["r2"], ["p"]), node("Flatten", ["p"], ["f"]), node("Gemm", ["f", "fc"], ["y"], "fc")]
+        model = self.save(nodes, {"zero": numpy.array(0, numpy.float32), "w0": (16, 4, 3, 3), "w1": (16, 16, 3, 3), "w2": (16, 16, 3, 3), "fc": (16, 5)}, [1, 4, 8, 8])
+        done = self.prune("--keep-macs", "0.5", "--round-to", "1", "--min-keep", "1", model=model)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = self.report()
+        self.assertTrue(0.4 < report["result"]["macs"] / report["model"]["macs"] <= 0.5)
+
+    def test_recurrent_layers_meet_the_macs(self):
+        node = onnx.helper.make_node
+        model = self.save([node("LSTM", ["x", "w", "r"], ["all", "last"], "lstm", hidden_size=16), node("Squeeze", ["last", "zero"], ["h"]),
+                           node("MatMul", ["h", "fc"], ["y"], "fc")],
+                          {"w": (1, 64, 16), "r": (1, 64, 16), "fc": (16, 5), "zero": numpy.int64([0])}, [6, 1, 16])
+        done = self.prune("--keep-macs", "0.5", "--round-to", "1", "--min-keep", "1", model=model)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        report = self.report()
+        self.assertTrue(0.42 < report["result"]["macs"] / report["model"]["macs"] <= 0.5, report["result"]["macs"] / report["model"]["macs"])
+
+    def test_a_channel_that_meets_all_others_stays(self):
+        node = onnx.helper.make_node
+        weight = numpy.random.default_rng(1).standard_normal((9, 4, 3, 3)).astype(numpy.float32)
+        weight[8] *= 1e-3
+        model = self.save([node("Conv", ["x", "w"], ["c"], "conv", pads=[1, 1, 1, 1]), node("Relu", ["c"], ["r"]), node("Slice", ["r", "eight", "nine", "one"], ["s"]),
+                           node("Mul", ["r", "s"], ["m"]), node("GlobalAveragePool", ["m"], ["p"]), node("Flatten", ["p"], ["f"]), node("Gemm", ["f", "fc"], ["y"], "fc")],
+                          {"w": weight, "fc": (9, 5), "eight": numpy.int64([8]), "nine": numpy.int64([9]), "one": numpy.int64([1])}, [1, 4, 8, 8])
+        done = self.prune("--sparsity", "0.5", "--round-to", "1", "--min-keep", "1", model=model)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        kept = next(numpy_helper.to_array(tensor) for tensor in onnx.load(self.out).graph.initializer if tensor.name == "w")
+        self.assertLess(len(kept), 9)
+        numpy.testing.assert_array_equal(kept[-1], weight[8])
+
 
 if __name__ == "__main__":
     unittest.main()

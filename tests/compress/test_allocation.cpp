@@ -30,3 +30,13 @@ TEST_CASE("allocation: what would be above one is one, and the others share the 
   CHECK(erk_densities(shapes, 1) == std::vector<double>{1, 1});
   CHECK(erk_densities(shapes, 0) == std::vector<double>{0, 0});
 }
+
+TEST_CASE("allocation: densities share what each weight counts, as its blocks") {
+  const std::vector<Shape> shapes = {{64, 64}, {32, 8}, {100, 10}};
+  const std::vector<int64_t> blocks = {256, 40, 75};
+  const std::vector<double> densities = erk_densities(shapes, 0.3, blocks);
+  double kept = 0;
+  for (size_t i = 0; i < blocks.size(); ++i) kept += densities[i] * static_cast<double>(blocks[i]);
+  CHECK(kept == doctest::Approx(0.3 * 371));
+  CHECK(densities[0] < densities[2]);
+}
