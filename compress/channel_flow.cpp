@@ -58,7 +58,11 @@ Axis& ChannelFlow::data(size_t input, size_t axis) {
 }
 
 void ChannelFlow::tie(Axis& a, Axis& b) {
-  if (a.size == 1 || b.size == 1) return;
+  if (a.size == 1 || b.size == 1) {
+    for (Axis* axis : {&a, &b})
+      if (axis->size == 1 && axis->labelled()) bar(*axis, "is a single channel");
+    return;
+  }
   if (a.size != b.size) {
     bar(a, "sizes differ");
     bar(b, "sizes differ");

@@ -185,6 +185,8 @@ void reshape(ChannelFlow& flow) {
   bool any = false;
   for (size_t k = 0; k < in.size(); ++k) any = flow.data(0, k).labelled() || any;
   if (!any) return;
+  for (Axis& axis : in)
+    if (axis.size == 1 && axis.labelled()) flow.bar(axis, "is a single channel");
   const auto blocks = blocks_of(in, flow.out());
   if (!blocks) return flow.bar_inputs("shapes are unknown before it runs");
   for (const Block& block : *blocks) reshape_block(flow, block);
