@@ -41,10 +41,11 @@ std::vector<std::string> models_of(const QatOptions& options) { return models_wi
 
 void add_quantization_options(CLI::App& app, QatOptions& options) {
   app.option_defaults()->group("Quantization");
-  add_choice(app, "--weights", {"int8", "int4", "int3", "int2"}, options.weights, "type of the weights, per channel")
+  add_choice(app, "--weights", {"int8", "int4", "int3", "int2"}, options.weights,
+             "type of the weights, per channel; a quantized file keeps its own unless another is given")
       ->each([&](const std::string&) { options.weights_given = true; });
   add_choice(app, "--activations", {"uint8", "int8", "int4", "int3", "int2", "none"}, options.activations,
-             "type of what layers read; none: weights alone")
+             "type of what layers read; none: weights alone; a quantized file keeps its own")
       ->each([&](const std::string&) { options.activations_given = true; });
   add_choice(app, "--quantizer", {"lsq", "minmax", "pact"}, options.quantizer,
              "scales learned (Esser 2020), following the range, or learned from clipped activations");

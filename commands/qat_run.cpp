@@ -122,16 +122,17 @@ QatOptions as_stored(QatOptions options, const LeastBits& stored) {
   return options;
 }
 
-bool asks_for(const QatOptions& options, const LeastBits& stored) {
-  const QatGrids grids = grids_of(options);
-  return options.weights.back() - '0' == stored.weights && grids.activation_bits == stored.activations;
+// Whether the command line asks for other bits than the file has.
+bool asks_for_others(const QatOptions& options, const LeastBits& stored) {
+  return (options.weights_given && options.weights.back() - '0' != stored.weights) ||
+         (options.activations_given && grids_of(options).activation_bits != stored.activations);
 }
 
 // The model with fake quantization where its file will have Q/DQ: as `graph` has it already, or from post-training
 // quantization; `float_values` for the report.
 Graph simulated(const QatOptions& options, Graph graph, at::Device device, Json& float_values, RunContext& context) {
   if (has_fake_quant(graph)) {
-    if (asks_for(options, least_bits(graph))) {
+    if (!asks_for_others(options, least_bits(graph))) {
       context.warn(fmt::format("{} is quantized already: its bits and scales are kept, and trained on", options.model));
       return graph;
     }

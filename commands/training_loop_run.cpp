@@ -170,7 +170,15 @@ ExitCode TrainingRun::train(const TrainingParts& parts) {
   FitHooks hooks = parts.hooks;
   hooks.on_progress = [&](const StepInfo& info) { report_progress(loop, info); };
   hooks.on_epoch = [&](const StepInfo& info) { return end_epoch(loop, info); };
-  hooks.save = [&](int64_t steps) { save(loop, steps); };
+  hooks.save = [&](int64_t steps) {
+    try {
+      save(loop, steps);
+    } catch (const Error& error) {
+      // There may still be room for the result, which is smaller.
+      if (steps < steps_) throw;
+      context_.warn(fmt::format("the last checkpoint was not written ({})", error.what()));
+    }
+  };
   Loader loader(*train_, loader_config_);
   loop.loader = &loader;
   const FitEnd end =

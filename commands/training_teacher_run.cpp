@@ -173,7 +173,9 @@ void TrainingRun::plan_features() {
   else if (loss_plan_.task == "none" && request_.options.training.loss.empty() && teachers_.size() == 1)
     feature_pairs_ = pair_blocks(student_.graph, first, Pairing::same, loss);
   const bool chosen = options.features.empty() || options.features == "auto";
-  if (chosen && loss.same_shape && !feature_pairs_.empty()) drop_unequal_pairs();
+  if (chosen && loss.same_shape &&
+      std::any_of(feature_pairs_.begin(), feature_pairs_.end(), [](const NamedPair& pair) { return pair.open; }))
+    drop_unequal_pairs();
   std::vector<std::string> of_student, of_teacher;
   for (const NamedPair& pair : feature_pairs_) {
     of_student.push_back(pair.student);

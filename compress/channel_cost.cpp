@@ -20,9 +20,11 @@ std::vector<Product> products_of(const ChannelGroups& groups, const Node& node) 
   if (node.domain.empty() && (node.op == "LSTM" || node.op == "GRU" || node.op == "RNN")) {
     // Weights are [directions, gates x state, input] and [directions, gates x state, state].
     const std::vector<Axis>&input = axes(node.inputs[1]), &state = axes(node.inputs[2]);
+    if (input.size() != 3 || state.size() != 3) return {{1, {}}};
     const auto read = static_cast<double>(input[2].size), kept = static_cast<double>(state[2].size);
     return {{read / (read + kept), {state[2], input[2]}}, {kept / (read + kept), {state[2], state[2]}}};
   }
+  if (node.outputs[0] == no_value) return {{1, {}}};  // of recurrent layers of other domains
   std::vector<Axis> factors = axes(node.outputs[0]);
   const std::vector<Axis>& weight = axes(node.inputs[1]);
   if (node.op == "Conv" && weight.size() > 1) factors.push_back(weight[1]);

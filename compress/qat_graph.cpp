@@ -91,20 +91,25 @@ Graph without_fake_quant(const Graph& graph) {
     const auto found = sources.find(id);
     return found == sources.end() ? id : found->second;
   };
+  std::set<ValueId> parameters;  // that only fake quantization reads
   for (const Node& node : graph.nodes) {
     if (!is_fake_quant(node)) continue;
     sources[node.outputs[0]] = source_of(node.inputs[0]);
-    // Their names are free for other steps.
-    for (size_t i = 1; i < node.inputs.size(); ++i) {
-      Value& parameter = result.value(node.inputs[i]);
-      result.by_name.erase(parameter.name);
-      parameter.name.clear();
-      parameter.constant.reset();
-    }
+    parameters.insert(node.inputs.begin() + 1, node.inputs.end());
   }
   std::erase_if(result.nodes, is_fake_quant);
   for (Node& node : result.nodes)
-    for (ValueId& input : node.inputs) input = source_of(input);
+    for (ValueId& input : node.inputs) {
+      input = source_of(input);
+      parameters.erase(input);
+    }
+  // Their names are free for other steps.
+  for (const ValueId id : parameters) {
+    Value& parameter = result.value(id);
+    result.by_name.erase(parameter.name);
+    parameter.name.clear();
+    parameter.constant.reset();
+  }
   for (Port& output : result.outputs) {
     const ValueId source = source_of(output.value);
     if (source != output.value) give_name(result, output.value, source);

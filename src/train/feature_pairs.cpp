@@ -27,6 +27,10 @@ std::optional<Shape> sample_shape(const Graph& graph, ValueId id) {
 NamedPair paired(const Graph& student, ValueId s, const Graph& teacher, ValueId t, const FeatureLoss& loss) {
   NamedPair pair{student.value(s).name, teacher.value(t).name, {}};
   const auto a = sample_shape(student, s), b = sample_shape(teacher, t);
+  const auto known = [](const std::optional<Shape>& shape) {
+    return shape && std::none_of(shape->begin(), shape->end(), [](int64_t size) { return size < 0; });
+  };
+  pair.open = !known(a) || !known(b);
   if (a && b && loss.same_shape)
     with_context(fmt::format("{}:{}", pair.student, pair.teacher), [&] { pair.adapter = adapter_shape(*a, *b); });
   return pair;

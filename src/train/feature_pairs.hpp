@@ -12,7 +12,8 @@ namespace pare {
 struct NamedPair {
   std::string student;
   std::string teacher;
-  Shape adapter;  // of adapter_shape(); empty where none is needed
+  Shape adapter;      // of adapter_shape(); empty where none is needed
+  bool open = false;  // the graphs do not tell all sizes, which may differ
 };
 
 enum class Pairing {

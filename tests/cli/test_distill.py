@@ -163,6 +163,15 @@ class Distill(unittest.TestCase):
         subprocess.run([*command[:-1], self.folder / "other", "-o", self.folder / "whole.onnx", "-q"], check=True)
         self.assertEqual(out.read_bytes(), (self.folder / "whole.onnx").read_bytes())
 
+    def test_no_room_for_the_last_checkpoint_is_no_reason_against_the_result(self):
+        out, folder = self.folder / "out.onnx", self.folder / "run"
+        (folder / "checkpoint.h5" / "in the way").mkdir(parents=True)
+        done = subprocess.run([PARE, "distill", self.student, "--teacher", self.teacher, "--init", "keep", "--data", self.folder / "data.npz", "--steps", "3",
+                               "--batch", "16", "--device", "cpu", "--run-dir", folder, "--no-resume", "-o", out], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("the last checkpoint was not written", done.stderr)
+        onnx.checker.check_model(str(out))
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -112,6 +112,25 @@ class Qat(unittest.TestCase):
         self.qat(two, self.folder / "float.onnx", "--activations", "none", "--outer-bits", "0")
         self.assertNotIn("QuantizeLinear", [node.op_type for node in onnx.load(self.folder / "float.onnx").graph.node])
 
+    def test_a_file_whose_activations_alone_are_quantized_keeps_them(self):
+        small, out = self.folder / "small.onnx", self.folder / "again.onnx"
+        self.qat(self.model, small, "--activations", "int4", "--outer-bits", "0")
+        model = onnx.load(small)
+        codes = {tensor.name for tensor in model.graph.initializer}
+        for node in list(model.graph.node):  # weights in float
+            if node.op_type == "DequantizeLinear" and node.input[0] in ("filters", "dense"):
+                code, step = constants(small)[node.input[0]], constants(small)[node.input[1]]
+                shape = [-1 if k == next((a.i for a in node.attribute if a.name == "axis"), 1) else 1 for k in range(code.ndim)]
+                model.graph.node.remove(node)
+                model.graph.initializer.append(numpy_helper.from_array((code * step.reshape(shape)).astype(np.float32), node.output[0]))
+        self.assertLess({"filters", "dense"}, codes)
+        onnx.save(model, small)
+        report = self.qat(small, out, "--lr", "1e-30", "--teacher", "none")
+        self.assertEqual(report["settings"]["activations"], "int4")
+        clips = [node for node in onnx.load(out).graph.node if node.op_type == "Clip"]
+        self.assertEqual(len(clips), len([node for node in model.graph.node if node.op_type == "Clip"]))
+        self.assertTrue(clips)
+
     def test_weights_of_zeros_and_nearly(self):
         for factor in (0, 1e-38):
             model = onnx.load(self.model)

@@ -64,6 +64,44 @@ const Node& node_named(const Graph& graph, const std::string& name) {
 
 }  // namespace
 
+TEST_CASE("qat_graph: without fake quantization the graph computes as before, and its names are free again") {
+  const Graph graph = small_cnn(), quantized = quantized_cnn(), back = without_fake_quant(quantized);
+  CHECK(count_of(back, "FakeQuant") == 0);
+  CHECK(back.find("x/step") == no_value);
+  CHECK(back.value(back.outputs[0].value).name == graph.value(graph.outputs[0].value).name);
+  const at::Tensor x = at::randn({3, 2, 6, 6});
+  CHECK(run(back, x).equal(run(graph, x)));
+  CHECK_FALSE(run(quantized, x).equal(run(graph, x)));
+}
+
+TEST_CASE("qat_graph: a step that another node reads stays when fake quantization goes") {
+  Graph quantized = quantized_cnn();
+  const auto reads_step = [&](const Node& node) {
+    return is_fake_quant(node) && node.inputs[1] == quantized.find("x/step");
+  };
+  const auto fake = std::find_if(quantized.nodes.begin(), quantized.nodes.end(), reads_step);
+  Node times;
+  times.op = "Mul";
+  times.name = "times";
+  const ValueId input = fake->inputs[0];
+  times.inputs = {input, quantized.find("x/step")};
+  times.outputs = {quantized.add_value("scaled")};
+  quantized.value(times.outputs[0]).dtype = DType::float32;
+  quantized.nodes.push_back(times);
+  quantized.outputs.push_back({times.outputs[0], {}, false});
+  const Graph back = without_fake_quant(quantized);
+  CHECK(back.value(back.find("x/step")).constant);
+  CHECK(back.find("fc/step") == no_value);
+}
+
+TEST_CASE("qat_graph: the fewest bits of weights and of activations, none of a float graph") {
+  const LeastBits bits = least_bits(quantized_cnn()), none = least_bits(small_cnn());
+  CHECK(bits.weights == 4);
+  CHECK(bits.activations == 4);
+  CHECK(none.weights == 0);
+  CHECK(none.activations == 0);
+}
+
 TEST_CASE("qat_graph: every reader of a place reads the quantized value, places with one scale share the constants") {
   const Graph graph = quantized_cnn();
   CHECK(ops(graph) ==
