@@ -24,6 +24,8 @@ GroupScore group_score_of(const std::string& name) {
 ChannelSamples::ChannelSamples(const PruneOptions& options, const Graph& graph, at::Device device, RunContext& context)
     : options_(options), graph_(graph), device_(device) {
   const DataOptions& data = options.data;
+  given_ = parse_input_shapes(data.shapes);
+  check_input_shapes(graph, given_);
   if (data.data.empty()) return;
   const int64_t seed = options.compute.seed;
   const SampleUse use{data, graph, context, seed};
@@ -51,9 +53,9 @@ std::vector<at::Tensor> ChannelSamples::first_inputs() const {
   return inputs;
 }
 
-std::map<std::string, Shape> ChannelSamples::shapes() const {
-  std::map<std::string, Shape> shapes;
-  if (samples_ == nullptr) return shapes;
+InputShapes ChannelSamples::shapes() const {
+  if (samples_ == nullptr) return given_;
+  InputShapes shapes;
   const auto inputs = first_inputs();
   for (size_t i = 0; i < inputs.size(); ++i) {
     const Port& port = graph_.inputs[i];

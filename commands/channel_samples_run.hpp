@@ -4,6 +4,7 @@
 #include "commands/engine_run.hpp"
 #include "commands/prune.hpp"
 #include "compress/channel_scores.hpp"
+#include "src/graph/input_shapes.hpp"
 
 namespace pare {
 
@@ -16,8 +17,8 @@ class ChannelSamples {
   // data cannot answer.
   ChannelSamples(const PruneOptions& options, const Graph& graph, at::Device device, RunContext& context);
 
-  // The sizes that the samples give the model's inputs; empty without samples.
-  std::map<std::string, Shape> shapes() const;
+  // The sizes that the samples give the model's inputs; without samples those of --shape.
+  InputShapes shapes() const;
   // The first samples as the model takes them, on the CPU; random ones without data.
   std::vector<at::Tensor> inputs(const Graph& sized) const;
   // Batches of --score-samples samples, on the CPU, as many as fit 256 MB; without data a few random ones.
@@ -36,6 +37,7 @@ class ChannelSamples {
   const PruneOptions& options_;
   const Graph& graph_;
   at::Device device_;
+  InputShapes given_;  // by --shape
   DatasetPtr samples_;
   DatasetPtr measured_;
   LoaderConfig loader_config_;

@@ -59,7 +59,7 @@ DatasetPtr open_part(const SampleUse& use, const std::string& path, const std::s
   DataRequest request{options.data_kind, split, only_split, options.labels};
   request.graph = &use.graph;
   request.named = named_bindings(options);
-  for (const std::string& text : options.shapes) request.shapes.insert(parse_input_shape(text));
+  request.shapes = parse_input_shapes(options.shapes);
   check_input_shapes(use.graph, request.shapes);
   request.layout = layout_of(options);
   request.resize = parse_image_size("--resize", options.resize, true);

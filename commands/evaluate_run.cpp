@@ -237,8 +237,7 @@ class Evaluator {
   Latency time(const LoadedModel& model, int64_t size) const {
     const auto runner = runner_of(model);
     if (!dataset_) {
-      InputShapes shapes;
-      for (const std::string& text : options_.data.shapes) shapes.insert(parse_input_shape(text));
+      const InputShapes shapes = parse_input_shapes(options_.data.shapes);
       const SyntheticBatch made =
           with_context(model.model.path, [&] { return synthetic_batch(model.graph, size, shapes); });
       return time_runner(*runner, made.batch);

@@ -24,7 +24,7 @@ CommandLine add_inspect(CLI::App& app) {
   line.report = &options->report;
   line.check = [options] {
     check_exists("MODEL", options->model, true);
-    for (const std::string& shape : options->shapes) parse_input_shape(shape);
+    parse_input_shapes(options->shapes);
   };
   line.models = [options] { return std::vector{options->model}; };
   line.measurable = [options] {

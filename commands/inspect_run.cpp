@@ -125,8 +125,7 @@ std::string totals_text(const Model& model, const GraphCost& cost) {
 
 ExitCode run_inspect(const InspectOptions& options, RunContext& context) {
   const Model model = load_model(options.model);
-  InputShapes shapes;
-  for (const std::string& text : options.shapes) shapes.insert(parse_input_shape(text));
+  const InputShapes shapes = parse_input_shapes(options.shapes);
   const Graph graph = with_context(options.model, [&] {
     Graph read = read_graph(model.onnx);
     set_input_shapes(read, shapes);

@@ -38,7 +38,7 @@ void add_data_options(CLI::App& app, DataOptions& options, DataUse use) {
 
 void check_data_options(const DataOptions& options) {
   for (const std::string& text : options.inputs) split_binding(text);
-  for (const std::string& text : options.shapes) parse_input_shape(text);
+  parse_input_shapes(options.shapes);
   parse_image_size("--resize", options.resize, true);
   parse_image_size("--crop", options.crop, false);
   if (!options.data.empty()) check_exists("--data", options.data, false);

@@ -106,6 +106,12 @@ std::string widths_text(const Graph& graph, const ChannelGroups& groups, const W
 std::vector<bool> prunable(const PruneOptions& options, const Graph& graph, const ChannelGroups& groups) {
   std::vector<bool> selected = select_groups(graph, groups, options.include, options.exclude);
   const ChannelLimits limits = channel_limits(options);
+  const bool heads =
+      std::any_of(groups.groups.begin(), groups.groups.end(), [](const ChannelGroup& group) { return group.heads; });
+  if (options.structure == "head" && !heads)
+    fail_input(
+        "prune: no head can be removed: the model has no groups of attention heads; `pare inspect --groups` names what "
+        "it has");
   bool any = false;
   for (size_t g = 0; g < selected.size(); ++g) {
     if (options.structure == "head" && !groups.groups[g].heads) selected[g] = false;
@@ -129,6 +135,7 @@ std::vector<bool> prunable(const PruneOptions& options, const Graph& graph, cons
   return selected;
 }
 
+// Zeros are written into the file's own tensors; where one of them came of folding, the graph is.
 Model masked_model(const Model& model, const Graph& original, const Graph& masked) {
   Model result = model;
   std::map<std::string, Tensor> changed;
@@ -141,7 +148,9 @@ Model masked_model(const Model& model, const Graph& original, const Graph& maske
     if (std::find(result.masked.begin(), result.masked.end(), name) == result.masked.end())
       result.masked.push_back(name);
   }
-  result.onnx = with_tensors(model.onnx, changed);
+  size_t in_file = 0;
+  for (const NamedTensor& tensor : read_tensors(model.onnx)) in_file += changed.contains(tensor.name) ? 1 : 0;
+  result.onnx = in_file == changed.size() ? with_tensors(model.onnx, changed) : with_graph(model.onnx, masked);
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include "formats/hdf5_tensors.hpp"
 #include "src/core/error.hpp"
 #include "src/core/table.hpp"
+#include "src/graph/roles.hpp"
 
 namespace pare {
 namespace {
@@ -95,6 +96,10 @@ std::set<std::string> prunable_weights(const PruneOptions& options, const Graph&
     if (weights.erase(name) > 0)
       context.warn(fmt::format("weight '{}': is an output of the model too, so it stays as it is", name));
   }
+  for (const IndirectWeight& weight : indirect_weights(graph))
+    context.warn(fmt::format(
+        "weight '{}': reaches {} only through {}, so it stays as it is; fold the model's constants to prune it",
+        graph.value(weight.constant).name, weight.layer->label(), weight.through->label()));
   warn_of_remainders(parse_pattern(options.structure), weights, graph, context);
   return weights;
 }

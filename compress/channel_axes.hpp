@@ -20,7 +20,8 @@ struct Axis {
   // Computed values: where a removed channel's weights are zero, the values are zero here. Constants: the slices of
   // removed channels are zero in the masked model.
   bool zero = false;
-  bool weak = false;  // made by Expand or ConstantOfShape: no weights stand behind it
+  bool divisor = false;  // of a constant that something divides by: its slices are never zero
+  bool weak = false;     // made by Expand or ConstantOfShape: no weights stand behind it
 
   bool labelled() const { return first >= 0; }
 };

@@ -50,14 +50,14 @@ ChannelCost::ChannelCost(const ChannelGroups& groups) : share_at_(groups.units.l
       macs_.push_back(std::move(term));
     }
   }
+  const std::vector<bool> parameter = parameters_of(groups.sized);
   std::vector<bool> read(groups.sized.values.size(), false);
   for (const Node& node : groups.sized.nodes)
     for (const ValueId input : node.inputs)
       if (input != no_value) read[static_cast<size_t>(input)] = true;
   for (size_t i = 0; i < read.size(); ++i) {
-    const auto& constant = groups.sized.values[i].constant;
-    if (!read[i] || !constant || !is_float(constant->dtype)) continue;
-    Term term{static_cast<double>(constant->elements()), {}};
+    if (!read[i] || !parameter[i]) continue;
+    Term term{static_cast<double>(groups.sized.values[i].constant->elements()), {}};
     for (const Axis& axis : groups.axes[i]) add_share(term, groups, axis);
     parameters_.push_back(std::move(term));
   }

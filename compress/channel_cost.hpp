@@ -16,7 +16,7 @@ class ChannelCost {
   double macs(const Widths& widths) const { return total(macs_, widths); }
   // The same at widths that need not be whole.
   double macs_at(const std::vector<double>& widths) const { return total(macs_, widths); }
-  // Elements of the float constants that nodes read.
+  // Elements of the parameters that nodes read, as graph_cost() counts them.
   double parameters(const Widths& widths) const { return total(parameters_, widths); }
   // Channels: units of all groups.
   static double channels(const Widths& widths);

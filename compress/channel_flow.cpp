@@ -53,7 +53,7 @@ Axis& ChannelFlow::data(size_t input, size_t axis) {
   const Tensor& tensor = *graph_.value(node_->inputs[input]).constant;
   if (!may_hold_channels(tensor.dtype) || result.size > longest_free_axis) return result;
   result.first = units.fresh(result.size, true).first;
-  result.zero = true;
+  result.zero = !result.divisor;
   return result;
 }
 
@@ -99,12 +99,17 @@ void ChannelFlow::bar(Axis& axis, const char* reason) {
 void ChannelFlow::bar_inputs(const char* reason) {
   for (const ValueId input : node_->inputs) {
     if (input == no_value) continue;
-    for (Axis& axis : axes(input)) bar(axis, reason);
+    const Value& value = graph_.value(input);
+    const bool weight = value.constant && value.constant->shape.size() >= 2 && may_hold_channels(value.constant->dtype);
+    for (Axis& axis : axes(input)) {
+      if (weight && axis.open) note(axis.size, reason);
+      bar(axis, reason);
+    }
   }
 }
 
 void ChannelFlow::mask(size_t input, size_t axis) {
-  if (constant(input)) in(input)[axis].zero = true;
+  if (Axis& masked = in(input)[axis]; constant(input) && !masked.divisor) masked.zero = true;
 }
 
 Axis ChannelFlow::select(const Axis& axis, const std::vector<int64_t>& indices) {

@@ -249,7 +249,10 @@ void einsum(ChannelFlow& flow) {
       continue;
     }
     Axis& out = flow.out()[place];
-    if (out.size != uses.front()->size) continue;
+    if (out.size != uses.front()->size) {
+      flow.bar(*uses.front(), "sizes differ");
+      continue;
+    }
     out = *uses.front();
     out.zero = zero;
     if (uses.size() > 1 && out.labelled() && !flow.constant(0) && !flow.constant(1)) flow.units.mark_heads(out);

@@ -3,7 +3,13 @@
 namespace pare::channel_rules {
 namespace {
 
-const char* const divides_by_zero = "divides by channels that are zero when masked";
+// No channel of the input may be zero when masked: something divides by it.
+void divide_by(ChannelFlow& flow, size_t input) {
+  for (Axis& axis : flow.in(input)) {
+    if (axis.labelled() && axis.zero) flow.bar(axis, "divides by channels that are zero when masked");
+    axis.divisor = flow.constant(input);
+  }
+}
 
 }  // namespace
 
@@ -60,14 +66,12 @@ void clip(ChannelFlow& flow) {
 }
 
 void div(ChannelFlow& flow) {
-  for (Axis& axis : flow.in(1))
-    if (axis.labelled() && axis.zero) flow.bar(axis, divides_by_zero);
+  divide_by(flow, 1);
   broadcast(flow, Zero::first);
 }
 
 void singular(ChannelFlow& flow) {
-  for (Axis& axis : flow.in(0))
-    if (axis.labelled() && axis.zero) flow.bar(axis, divides_by_zero);
+  divide_by(flow, 0);
   broadcast(flow, Zero::never);
 }
 
@@ -77,10 +81,7 @@ void pow(ChannelFlow& flow) {
     const Tensor& exponent = *flow.graph().value(flow.node().inputs[1]).constant;
     positive = exponent.elements() == 1 && to_double(exponent).front() > 0;
   }
-  if (!positive) {
-    for (Axis& axis : flow.in(0))
-      if (axis.labelled() && axis.zero) flow.bar(axis, divides_by_zero);
-  }
+  if (!positive) divide_by(flow, 0);
   broadcast(flow, positive ? Zero::first : Zero::never);
 }
 

@@ -1,6 +1,7 @@
 #include "compress/weight_layout.hpp"
 
 #include "src/core/error.hpp"
+#include "src/graph/subgraph.hpp"
 
 namespace pare {
 namespace {
@@ -22,6 +23,19 @@ ValueId multiplied_by(const Node& node, size_t input) {
   if (node.op == "MatMul") return input <= 1 ? node.input(1 - input) : not_a_weight;
   const bool single = node.op == "Conv" || node.op == "ConvTranspose" || node.op == "Gemm";
   return single && input == 1 ? node.input(0) : not_a_weight;
+}
+
+void add_layouts(const Graph& graph, ValueId weight, const Shape& shape,
+                 std::vector<std::pair<const Node*, WeightLayout>>& found) {
+  for (const WeightUse& use : weight_uses(graph, weight)) found.emplace_back(use.node, weight_layout(use, shape));
+  for (const Node& node : graph.nodes) {
+    const size_t listed = node.inputs.size() - node.captured;
+    for (size_t i = 0; i < node.captured; ++i) {
+      if (node.inputs[listed + i] != weight) continue;
+      for (const auto& [name, body] : subgraphs_of(node))
+        add_layouts(*body, body->inputs[body->inputs.size() - node.captured + i].value, shape, found);
+    }
+  }
 }
 
 }  // namespace
@@ -58,14 +72,14 @@ WeightLayout weight_layout(const WeightUse& use, const Shape& shape) {
 
 WeightLayout weight_layout(const Graph& graph, ValueId weight) {
   const Value& value = graph.value(weight);
-  const std::vector<WeightUse> uses = weight_uses(graph, weight);
-  if (uses.empty()) fail_input("weight '{}': no node multiplies by it", value.name);
-  const WeightLayout first = weight_layout(uses.front(), *value.shape);
-  for (const WeightUse& use : uses) {
-    const WeightLayout layout = weight_layout(use, *value.shape);
+  std::vector<std::pair<const Node*, WeightLayout>> layouts;
+  add_layouts(graph, weight, *value.shape, layouts);
+  if (layouts.empty()) fail_input("weight '{}': no node multiplies by it", value.name);
+  const auto& [first_node, first] = layouts.front();
+  for (const auto& [node, layout] : layouts) {
     if (layout.view.length != first.view.length || layout.view.inner != first.view.inner)
       fail_input("weight '{}': {} and {} sum over different axes of it; leave it out with --exclude", value.name,
-                 uses.front().node->label(), use.node->label());
+                 first_node->label(), node->label());
   }
   return first;
 }

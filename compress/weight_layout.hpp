@@ -37,8 +37,8 @@ std::vector<WeightUse> weight_uses(const Graph& graph, ValueId weight);
 // The layout for one use. `shape` is the weight's, of rank 2 or more.
 WeightLayout weight_layout(const WeightUse& use, const Shape& shape);
 
-// The layout that all uses agree on. Throws (exit 3) naming the weight and two nodes when a shared weight is read along
-// different axes.
+// The layout that all uses agree on, those in subgraphs (of If, Loop, Scan) too. Throws (exit 3) naming the weight and
+// two nodes when a shared weight is read along different axes.
 WeightLayout weight_layout(const Graph& graph, ValueId weight);
 
 }  // namespace pare

@@ -189,8 +189,32 @@ std::vector<size_t> scales_of(const Node& node, const IntegerInputs& inputs) {
   return scales;
 }
 
-// Which constants are parameters: floats, but not the scales of quantized values; and integers that are dequantized or
-// multiplied, behind a Gather too.
+// Adds the rows of a graph's nodes; `sized` is the graph with shapes. Returns its MACs.
+int64_t add_nodes(const Graph& graph, const Graph& sized, const std::vector<bool>& parameters, GraphCost& cost) {
+  int64_t macs = 0;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& node = graph.nodes[i];
+    NodeCost row{&graph, &node, 0, macs_of(sized, sized.nodes[i])};
+    for (size_t j = 0; j + node.captured < node.inputs.size(); ++j)
+      if (node.inputs[j] != no_value && parameters[static_cast<size_t>(node.inputs[j])])
+        row.parameters += graph.value(node.inputs[j]).constant->elements();
+    if (row.macs > 0) macs += row.macs;
+    for (const ValueId output : node.outputs)
+      if (output != no_value) cost.activations += std::max<int64_t>(0, known_elements(sized.value(output).shape));
+    cost.nodes.push_back(row);
+    int64_t largest_body = 0;
+    for (const auto& [name, subgraph] : subgraphs_of(node)) {
+      Graph body = seen_from(sized, sized.nodes[i], *subgraph);
+      infer_shapes(body);
+      largest_body = std::max(largest_body, add_nodes(*subgraph, body, parameters_of(*subgraph), cost));
+    }
+    macs += largest_body;
+  }
+  return macs;
+}
+
+}  // namespace
+
 std::vector<bool> parameters_of(const Graph& graph) {
   std::vector<bool> parameter(graph.values.size(), false);
   std::vector<ValueId> table(graph.values.size(), no_value);  // of values that a Gather takes out of a constant
@@ -217,32 +241,6 @@ std::vector<bool> parameters_of(const Graph& graph) {
   }
   return parameter;
 }
-
-// Adds the rows of a graph's nodes; `sized` is the graph with shapes. Returns its MACs.
-int64_t add_nodes(const Graph& graph, const Graph& sized, const std::vector<bool>& parameters, GraphCost& cost) {
-  int64_t macs = 0;
-  for (size_t i = 0; i < graph.nodes.size(); ++i) {
-    const Node& node = graph.nodes[i];
-    NodeCost row{&graph, &node, 0, macs_of(sized, sized.nodes[i])};
-    for (size_t j = 0; j + node.captured < node.inputs.size(); ++j)
-      if (node.inputs[j] != no_value && parameters[static_cast<size_t>(node.inputs[j])])
-        row.parameters += graph.value(node.inputs[j]).constant->elements();
-    if (row.macs > 0) macs += row.macs;
-    for (const ValueId output : node.outputs)
-      if (output != no_value) cost.activations += std::max<int64_t>(0, known_elements(sized.value(output).shape));
-    cost.nodes.push_back(row);
-    int64_t largest_body = 0;
-    for (const auto& [name, subgraph] : subgraphs_of(node)) {
-      Graph body = seen_from(sized, sized.nodes[i], *subgraph);
-      infer_shapes(body);
-      largest_body = std::max(largest_body, add_nodes(*subgraph, body, parameters_of(*subgraph), cost));
-    }
-    macs += largest_body;
-  }
-  return macs;
-}
-
-}  // namespace
 
 GraphCost graph_cost(const Graph& graph) {
   Graph sized = graph;

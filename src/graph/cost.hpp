@@ -29,8 +29,11 @@ struct GraphCost {
   }
 };
 
-// Parameters are float constants, and integers that are dequantized or multiplied (but not their scales). Costs at
-// batch 1: an unknown first dimension of a graph input counts as 1.
+// By ValueId, which constants are parameters: floats, but not the scales of quantized values; and integers that are
+// dequantized or multiplied, behind a Gather too.
+std::vector<bool> parameters_of(const Graph& graph);
+
+// Costs at batch 1: an unknown first dimension of a graph input counts as 1.
 GraphCost graph_cost(const Graph& graph);
 
 }  // namespace pare

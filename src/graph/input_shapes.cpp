@@ -19,8 +19,7 @@ const Port& input_named(const Graph& graph, const std::string& name) {
              did_you_mean(name, names, fmt::format(" (expected one of {})", fmt::join(names, ", "))));
 }
 
-}  // namespace
-
+// "in=1x3x224x224".
 std::pair<std::string, Shape> parse_input_shape(const std::string& text) {
   const size_t equals = text.rfind('=');
   const auto refuse = [&] { fail_usage("--shape: '{}' is not NAME=1x3x224x224", text); };
@@ -36,6 +35,16 @@ std::pair<std::string, Shape> parse_input_shape(const std::string& text) {
     next = rest == end ? end : rest + 1;
   }
   return {text.substr(0, equals), std::move(shape)};
+}
+
+}  // namespace
+
+InputShapes parse_input_shapes(const std::vector<std::string>& texts) {
+  InputShapes shapes;
+  for (const std::string& text : texts)
+    if (const auto [name, shape] = parse_input_shape(text); !shapes.emplace(name, shape).second)
+      fail_usage("--shape: input '{}' is given twice", name);
+  return shapes;
 }
 
 void check_input_shapes(const Graph& graph, const InputShapes& shapes) {

@@ -10,8 +10,8 @@ namespace pare {
 
 using InputShapes = std::map<std::string, Shape>;
 
-// "in=1x3x224x224" as name and sizes. Throws (exit 2) when the text has another form.
-std::pair<std::string, Shape> parse_input_shape(const std::string& text);
+// "in=1x3x224x224" as name and sizes. Throws (exit 2) when a text has another form, or two have one name.
+InputShapes parse_input_shapes(const std::vector<std::string>& texts);
 
 // Throws exit 2 when a name is no input of the graph, exit 3 when a shape contradicts the file's.
 void check_input_shapes(const Graph& graph, const InputShapes& shapes);

@@ -1,5 +1,8 @@
 #include "src/graph/roles.hpp"
 
+#include <map>
+#include <set>
+
 #include "src/graph/fake_quant.hpp"
 #include "src/graph/op_table.hpp"
 #include "src/graph/subgraph.hpp"
@@ -53,6 +56,36 @@ std::vector<Role> roles_of(const Graph& graph) {
     }
   }
   return roles;
+}
+
+std::vector<IndirectWeight> indirect_weights(const Graph& graph) {
+  const std::vector<Role> roles = roles_of(graph);
+  // By value that follows from constants alone: those of them that could be weights, and their first node.
+  std::map<ValueId, std::vector<IndirectWeight>> made;
+  std::vector<IndirectWeight> found;
+  std::set<ValueId> named;
+  for (const Node& node : graph.nodes) {
+    std::vector<IndirectWeight> sources;
+    bool constant = !node.inputs.empty();
+    for (size_t i = 0; i < node.inputs.size(); ++i) {
+      const ValueId id = node.inputs[i];
+      if (id == no_value) continue;
+      const auto source = made.find(id);
+      constant = constant && (source != made.end() || graph.value(id).constant);
+      if (source != made.end()) {
+        sources.insert(sources.end(), source->second.begin(), source->second.end());
+        if (multiplies(node, i))
+          for (const IndirectWeight& weight : source->second)
+            if (named.insert(weight.constant).second) found.push_back({weight.constant, weight.through, &node});
+      } else if (graph.value(id).constant && roles[static_cast<size_t>(id)] == Role::offset &&
+                 graph.value(id).constant->shape.size() >= 2) {
+        sources.push_back({id, &node, nullptr});
+      }
+    }
+    if (!constant) continue;
+    for (const ValueId output : node.outputs) made[output] = sources;
+  }
+  return found;
 }
 
 }  // namespace pare

@@ -17,4 +17,14 @@ enum class Role {
 // order above.
 std::vector<Role> roles_of(const Graph& graph);
 
+// A constant that stands in a weight's place only as what other nodes (Transpose, Cast, arithmetic) make of it.
+struct IndirectWeight {
+  ValueId constant = no_value;
+  const Node* through = nullptr;  // the first of these nodes
+  const Node* layer = nullptr;
+};
+
+// Float constants of rank 2 or more that are no Role::weight for that reason, in the order of their layers.
+std::vector<IndirectWeight> indirect_weights(const Graph& graph);
+
 }  // namespace pare

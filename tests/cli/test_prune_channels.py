@@ -84,6 +84,44 @@ class PruneChannels(unittest.TestCase):
         total, kept = (sum(row[key] for row in widths) for key in ("before", "after"))
         self.assertLessEqual(kept, 0.5 * total)
 
+    def test_sizes_that_the_model_leaves_open_are_those_given(self):
+        networks.resnet(self.model)
+        model = onnx.load(self.model)
+        for axis in (2, 3):
+            model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = "side"
+        onnx.save(model, self.model)
+        macs = []
+        for side in (32, 96):
+            done = self.prune("--sparsity", "0.5", "--dry-run", "--shape", f"x=1x3x{side}x{side}")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            macs.append(self.report()["plan"]["macs_before"])
+        self.assertGreater(macs[1], 8 * macs[0])
+        self.refused(self.prune("--sparsity", "0.5", "--shape", "y=1x3x32x32"), 2, "--shape", "no input 'y'")
+        self.refused(self.prune("--sparsity", "0.5", "--shape", "x=1x4x32x32"), 3, "input 'x'")
+
+    def test_zeros_in_a_constant_that_the_file_computes(self):
+        maker = numpy.random.default_rng(1)
+        weights = {name: maker.standard_normal(shape).astype(numpy.float32) for name, shape in (("first", (8, 16)), ("last", (16, 4)))}
+        nodes = [
+            onnx.helper.make_node("ConstantOfShape", ["sixteen"], ["shift"], value=numpy_helper.from_array(numpy.float32([0.5]))),
+            onnx.helper.make_node("MatMul", ["x", "first"], ["a"]),
+            onnx.helper.make_node("Add", ["a", "shift"], ["b"]),
+            onnx.helper.make_node("MatMul", ["b", "last"], ["y"]),
+        ]
+        graph = onnx.helper.make_graph(
+            nodes, "computed", [onnx.helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, [2, 8])],
+            [onnx.helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, [2, 4])],
+            [*(numpy_helper.from_array(value, name) for name, value in weights.items()), numpy_helper.from_array(numpy.int64([16]), "sixteen")])
+        path = self.folder / "computed.onnx"
+        onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 21)], ir_version=10), path)
+        inputs = {"x": maker.standard_normal((2, 8)).astype(numpy.float32)}
+        results = []
+        for mask_only in ([], ["--mask-only"]):
+            done = self.prune("--sparsity", "0.5", *mask_only, model=path)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            results.append(onnxruntime.InferenceSession(str(self.out), providers=["CPUExecutionProvider"]).run(None, inputs)[0])
+        numpy.testing.assert_allclose(*results, rtol=1e-5, atol=1e-5)
+
     def test_heads_go_and_their_channels_stay(self):
         networks.gqa_transformer(self.folder / "gqa.onnx")
         done = self.prune("--structure", "head", "--sparsity", "0.5", "--min-keep", "1", model=self.folder / "gqa.onnx")
@@ -124,7 +162,7 @@ class PruneChannels(unittest.TestCase):
         self.refused(self.prune("--keep-macs", "1.5"), 2, "--keep-macs")
         self.refused(self.prune("--keep-macs", "0.5", "--include", "no-such-layer"), 2, "'no-such-layer' matches no channel group")
         self.refused(self.prune("--keep-macs", "0.5", "--min-keep", "64"), 3, "no channel can be removed")
-        self.refused(self.prune("--structure", "head", "--sparsity", "0.5"), 3, "no head can be removed")
+        self.refused(self.prune("--structure", "head", "--sparsity", "0.5"), 3, "no head can be removed", "no groups of attention heads")
         self.refused(self.prune("--keep-macs", "0.5", "--importance", "taylor", data=True), 2, "--data")
 
     def test_gates_that_the_data_cannot_answer_are_refused_before_any_work(self):

@@ -87,6 +87,18 @@ TEST_CASE("channel_groups: an operator without a rule is a barrier, named with t
   CHECK(groups.barriers[0].reason == "the operator has no rule");
 }
 
+TEST_CASE("channel_groups: a weight that only a barrier reads is listed with its channels") {
+  GraphBuilder b;
+  const std::string equation = "...i,oi->...o";
+  const ValueId y = b.node("Einsum", {b.input("x", {1, 3, 8}), b.weight("w", {16, 8})}, {{"equation", equation}});
+  const ChannelGroups groups =
+      channel_groups(b.finish(b.node("MatMul", {y, b.weight("last", {16, 4})})), Factor::channels);
+  CHECK(groups.groups.empty());
+  REQUIRE_FALSE(groups.barriers.empty());
+  CHECK(groups.barriers[0].op == "Einsum");
+  CHECK(groups.barriers[0].channels == 16 + 8);
+}
+
 TEST_CASE("channel_groups: residual sums share channels, a softmax over channels keeps them") {
   GraphBuilder b;
   const ValueId x = b.node("Conv", {b.input("x", {1, 2, 6, 6}), b.weight("stem", {4, 2, 3, 3})}, {{"pads", same}});

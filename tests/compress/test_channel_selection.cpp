@@ -43,6 +43,19 @@ TEST_CASE("channel_cost: widths predict the MACs and parameters of the smaller g
   CHECK(cost.macs(ChannelCost::full(groups)) == doctest::Approx(static_cast<double>(graph_cost(graph).macs)));
 }
 
+TEST_CASE("channel_cost: integers that are dequantized count as parameters") {
+  GraphBuilder b;
+  const std::vector<int8_t> codes(32 * 3, 1);
+  ValueId filters = b.constant("codes", Tensor::of<int8_t>(DType::int8, {32, 3, 1, 1}, codes));
+  filters = b.node("DequantizeLinear", {filters, b.filled("scale", {}, 0.5f)});
+  const ValueId y = b.node("Conv", {b.input("x", {1, 3, 8, 8}), filters});
+  const Graph graph = b.finish(b.node("Conv", {y, b.weight("second", {4, 32, 1, 1})}));
+  const ChannelCost cost(channel_groups(graph, Factor::channels));
+  REQUIRE(graph_cost(graph).parameters == 32 * 3 + 4 * 32);
+  const double full = cost.parameters(ChannelCost::full(channel_groups(graph, Factor::channels)));
+  CHECK(full == static_cast<double>(graph_cost(graph).parameters));
+}
+
 TEST_CASE("channel_selection: the target is met, and no group can be wider") {
   const Graph graph = two_layers();
   const ChannelGroups groups = channel_groups(graph, Factor::channels);

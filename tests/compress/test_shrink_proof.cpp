@@ -42,3 +42,22 @@ TEST_CASE("shrink_proof: outputs that are not finite prove nothing") {
   const Graph graph = b.finish(b.node("Div", {x, b.filled("zero", {2}, 0)}));
   CHECK_FALSE(prove_shrink(graph, graph, random_inputs(graph, 1)).holds());
 }
+
+TEST_CASE("shrink_proof: a constant that divides in one place is not zero where it multiplies") {
+  for (const bool divides_first : {true, false}) {
+    CAPTURE(divides_first);
+    test::GraphBuilder b;
+    const ValueId scale = b.filled("scale", {8}, 1.5f);
+    const auto branch = [&](const char* op, const char* name) {
+      return b.node(op, {b.node("MatMul", {b.input(std::string("x_") + name, {2, 4}), b.weight(name, {4, 8})}), scale});
+    };
+    const ValueId first = divides_first ? branch("Div", "left") : branch("Mul", "left");
+    const ValueId second = divides_first ? branch("Mul", "right") : branch("Div", "right");
+    const Graph graph = b.finish(b.node("MatMul", {b.node("Add", {first, second}), b.weight("last", {8, 2})}));
+    const ChannelGroups groups = channel_groups(graph, Factor::channels);
+    const RemovedUnits removed = every_other(groups);
+    const Graph shrunk = shrink(graph, groups, removed);
+    CHECK(prove_shrink(mask_channels(graph, groups, removed), shrunk, random_inputs(groups.sized, 3)).holds());
+    if (divides_first) CHECK(shrunk.value(shrunk.find("scale")).constant->shape == Shape{4});
+  }
+}

@@ -66,3 +66,17 @@ TEST_CASE("weight_layout: a shared weight needs one reduction, its uses are foun
     CHECK(std::string(error.what()).find("weight 'shared': MatMul node") == 0);
   }
 }
+
+TEST_CASE("weight_layout: a weight that the branches of an If read") {
+  test::GraphBuilder inner;
+  const ValueId given = inner.input("given", {5, 7}), captured = inner.input("captured", {7, 3});
+  const auto body = std::make_shared<Graph>(inner.finish(inner.node("MatMul", {given, captured})));
+  test::GraphBuilder b;
+  const ValueId x = b.input("x", {5, 7}), condition = b.input("condition", {}, DType::boolean);
+  const ValueId w = b.weight("w", {7, 3});
+  Graph graph =
+      b.finish(b.node("If", {condition, x, w}, {{"then_branch", Subgraph(body)}, {"else_branch", Subgraph(body)}}));
+  graph.nodes[0].captured = 2;
+  check_layout(graph, "w", {1, 7, 3, 1});
+  CHECK(weight_uses(graph, w).empty());  // nothing that could be watched when the graph runs
+}

@@ -168,9 +168,9 @@ TEST_CASE("run_pass: a pass that breaks the graph is an error of the pass") {
 }
 
 TEST_CASE("input_shapes: text, unknown names and contradictions") {
-  CHECK(parse_input_shape("a=b=1x3x2") == std::pair<std::string, Shape>{"a=b", {1, 3, 2}});
+  CHECK((parse_input_shapes({"a=b=1x3x2", "c=4"}) == InputShapes{{"a=b", {1, 3, 2}}, {"c", {4}}}));
   for (const char* text : {"x", "=1", "x=1x", "x=1xx2", "x=0", "x=-1", "x=ax2", "x=1.5"})
-    CHECK_THROWS_AS(parse_input_shape(text), Error);
+    CHECK_THROWS_AS(parse_input_shapes({text}), Error);
   test::GraphBuilder b;
   Graph graph = b.finish(b.node("Relu", {b.input("x", {-1, 3})}));
   CHECK_THROWS_WITH_AS(set_input_shapes(graph, {{"y", {1, 3}}}),
