@@ -8,26 +8,15 @@
 #include <ATen/ops/log_softmax.h>
 
 #include "commands/prune_setup_run.hpp"
+#include "compress/gradient_scores.hpp"
 #include "compress/input_norms.hpp"
 #include "compress/reconstruct.hpp"
 #include "src/core/random.hpp"
 #include "src/train/loss.hpp"
+#include "src/train/loss_plan.hpp"
 
 namespace pare {
 namespace {
-
-// A value for each element of `like` [N, ...], by seed, sample and position.
-at::Tensor drawn(const at::Tensor& like, const Batch& batch, RandomKey key, float (*draw)(RandomKey, uint64_t)) {
-  const at::Tensor values = at::empty(like.sizes(), at::kFloat);
-  auto* target = values.mutable_data_ptr<float>();
-  const int64_t each = like.numel() / like.size(0);
-  for (int64_t n = 0; n < like.size(0); ++n) {
-    const auto sample = static_cast<uint64_t>(batch.indices[static_cast<size_t>(std::min(n, batch.size - 1))]);
-    for (int64_t i = 0; i < each; ++i)
-      target[n * each + i] = draw(key, sample * static_cast<uint64_t>(each) + static_cast<uint64_t>(i));
-  }
-  return values.to(like.device());
-}
 
 // The largest of logits plus such noise is a draw from their softmax (Gumbel).
 float gumbel(RandomKey key, uint64_t counter) {
@@ -35,13 +24,31 @@ float gumbel(RandomKey key, uint64_t counter) {
   return static_cast<float>(-std::log(-std::log(uniform)));
 }
 
-float sign(RandomKey key, uint64_t counter) { return random_uniform(key, counter) < 0.5f ? -1.0f : 1.0f; }
+// Labels drawn from the softmax of logits [N, K], by seed and sample.
+at::Tensor drawn_labels(const at::Tensor& logits, const Batch& batch, uint64_t seed) {
+  const c10::AutoGradMode no_grad(false);
+  const at::Tensor noise = at::empty(logits.sizes(), at::kFloat);
+  auto* target = noise.mutable_data_ptr<float>();
+  const RandomKey key{seed, random_stream("score labels")};
+  const int64_t classes = logits.size(1);
+  for (int64_t n = 0; n < logits.size(0); ++n) {
+    const auto sample = static_cast<uint64_t>(batch.indices[static_cast<size_t>(std::min(n, batch.size - 1))]);
+    for (int64_t i = 0; i < classes; ++i)
+      target[n * classes + i] = gumbel(key, sample * static_cast<uint64_t>(classes) + static_cast<uint64_t>(i));
+  }
+  return at::argmax(at::log_softmax(logits.detach(), 1).add_(noise.to(logits.device())), 1);
+}
 
 }  // namespace
 
 ScoreSamples::ScoreSamples(const PruneOptions& options, const Graph& graph, const Parameters& parameters,
                            at::Device device, RunContext& context)
-    : options_(options), graph_(graph), parameters_(parameters), device_(device), executor_(graph) {
+    : options_(options),
+      graph_(graph),
+      parameters_(parameters),
+      device_(device),
+      executor_(graph),
+      logits_(looks_like_logits(graph, graph.outputs.front().value)) {
   const DataOptions& data = options.data;
   const int64_t seed = options.compute.seed;
   samples_ = open_samples({data, graph, context, seed}, data.data, data.split);
@@ -62,21 +69,12 @@ void ScoreSamples::run(const Observation& observation) const {
   }
 }
 
-at::Tensor ScoreSamples::loss_of(const at::Tensor& output, const Batch& batch) const {
-  at::Tensor labels = labels_of(batch, device_);
-  if (labels.defined()) return cross_entropy(output, labels, 0);
+at::Tensor ScoreSamples::loss_of(const std::vector<at::Tensor>& outputs, const Batch& batch) const {
+  const at::Tensor labels = labels_of(batch, device_);
+  if (labels.defined()) return cross_entropy(outputs.front(), labels, 0);
   const auto seed = static_cast<uint64_t>(options_.compute.seed);
-  const at::Tensor values = output.to(at::kFloat);
-  if (output.dim() == 2) {
-    const c10::AutoGradMode no_grad(false);
-    labels = at::argmax(
-        at::log_softmax(values.detach(), 1).add_(drawn(values, batch, {seed, random_stream("score labels")}, gumbel)),
-        1);
-  }
-  if (labels.defined()) return cross_entropy(output, labels, 0);
-  const at::Tensor signs = drawn(values, batch, {seed, random_stream("score signs")}, sign);
-  const at::Tensor size = values.detach().square().mean().sqrt().add_(1e-12);
-  return values.div(size).mul(signs).mean();
+  if (!logits_) return sign_projection(outputs, seed + static_cast<uint64_t>(batch.indices.front()));
+  return cross_entropy(outputs.front(), drawn_labels(outputs.front().to(at::kFloat), batch, seed), 0);
 }
 
 void ScoreSamples::accumulate(Pruner& pruner) const {
@@ -87,11 +85,8 @@ void ScoreSamples::accumulate(Pruner& pruner) const {
   loader.start(0);
   while (const Batch* batch = loader.next()) {
     forget();
-    at::Tensor output = executor_.run(parameters_, inputs_of(*batch, device_), false).at(0);
-    // Copies of the last sample fill up the batch of a model that takes no other size.
-    if (output.dim() > 0 && batch->rows > batch->size && output.size(0) == batch->rows)
-      output = output.narrow(0, 0, batch->size);
-    loss_of(output, *batch).backward();
+    const auto outputs = rows_of(executor_.run(parameters_, inputs_of(*batch, device_), false), *batch);
+    loss_of(outputs, *batch).backward();
     pruner.after_backward();
   }
 }

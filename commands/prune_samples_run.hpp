@@ -20,7 +20,7 @@ class ScoreSamples {
 
   // Runs forward and backward, and gives the pruner the gradients of every batch. The loss is the cross-entropy to the
   // labels; without labels, to classes drawn by seed from the model's own softmax (the gradient of the distance to its
-  // own outputs would be zero), and for outputs that are not [N, classes] a projection on random signs.
+  // own outputs would be zero), and for outputs that are no logits a projection on random signs.
   void accumulate(Pruner& pruner) const;
 
   // What the method needs before the masks are renewed for the first time: wanda's norms, gradients when `gradients`.
@@ -31,13 +31,14 @@ class ScoreSamples {
   void reconstruct(Pruner& pruner) const;
 
  private:
-  at::Tensor loss_of(const at::Tensor& output, const Batch& batch) const;
+  at::Tensor loss_of(const std::vector<at::Tensor>& outputs, const Batch& batch) const;
 
   const PruneOptions& options_;
   const Graph& graph_;
   const Parameters& parameters_;
   at::Device device_;
   Executor executor_;
+  bool logits_;  // the first output's values are classes before a softmax
   DatasetPtr samples_;
   LoaderConfig loader_config_;
 };

@@ -5,6 +5,7 @@
 
 #include "commands/model_summary.hpp"
 #include "compress/selection.hpp"
+#include "compress/weight_layout.hpp"
 #include "formats/hdf5_tensors.hpp"
 #include "src/core/error.hpp"
 #include "src/core/table.hpp"
@@ -32,6 +33,41 @@ void warn_of_remainders(const Pattern& pattern, const std::set<std::string>& wei
                       "keeps at most {}",
                       name, length, pattern.m, length % pattern.m, pattern.n));
   }
+}
+
+std::string kept_text(const std::vector<std::string>& names, const std::string& reason) {
+  const std::string more = names.size() > 1 ? fmt::format(" and {} more", names.size() - 1) : "";
+  return fmt::format("weight '{}'{}: {}; {} as before", names.front(), more, reason,
+                     names.size() > 1 ? "they stay" : "it stays");
+}
+
+// Takes out the weights that the method cannot prune, because other nodes rearrange their rows or what they multiply is
+// inside of a node. Returns what to tell of them.
+std::vector<std::string> leave_hidden(const PruneOptions& options, const Graph& graph, std::set<std::string>& weights) {
+  const bool by_inputs = find_importance(options.importance).source == ScoreSource::activations;
+  const bool by_rows = parse_pattern(options.structure).kind != Pattern::Kind::weight;
+  const std::string method = by_inputs ? "--importance " + options.importance : "--structure " + options.structure;
+  std::vector<std::string> rearranged, inside, computed;
+  for (const IndirectWeight& weight : indirect_weights(graph)) {
+    const std::string& name = graph.value(weight.constant).name;
+    if (!weight.moved) computed.push_back(name);
+    else if ((by_inputs || by_rows) && weights.erase(name) > 0) rearranged.push_back(name);
+  }
+  if (by_inputs)
+    std::erase_if(weights, [&](const std::string& name) {
+      if (has_visible_inputs(graph, graph.find(name))) return false;
+      inside.push_back(name);
+      return true;
+    });
+  std::vector<std::string> told;
+  if (!computed.empty())
+    told.push_back(kept_text(computed, "reaches its layer only as what other nodes compute of it"));
+  if (!rearranged.empty())
+    told.push_back(kept_text(
+        rearranged, "reaches its layer only through nodes that rearrange it, so that " + method + " finds no rows"));
+  if (!inside.empty())
+    told.push_back(kept_text(inside, "what it multiplies is inside of a node, where " + method + " does not look"));
+  return told;
 }
 
 // Bytes of all tensors as they are, and in the layouts that an HDF5 file would choose.
@@ -85,7 +121,7 @@ double target_sparsity(const PruneOptions& options) {
 }
 
 std::set<std::string> prunable_weights(const PruneOptions& options, const Graph& graph, RunContext& context) {
-  std::set<std::string> weights = select_weights(graph, options.include, options.exclude);
+  std::set<std::string> weights = select_weights(graph, options.include, options.exclude, true);
   if (weights.empty() && options.include.empty() && options.exclude.empty())
     fail_input(
         "{}: has no float weight of a convolution, matrix product or recurrent layer; a quantized model is pruned "
@@ -96,10 +132,12 @@ std::set<std::string> prunable_weights(const PruneOptions& options, const Graph&
     if (weights.erase(name) > 0)
       context.warn(fmt::format("weight '{}': is an output of the model too, so it stays as it is", name));
   }
-  for (const IndirectWeight& weight : indirect_weights(graph))
-    context.warn(fmt::format(
-        "weight '{}': reaches {} only through {}, so it stays as it is; fold the model's constants to prune it",
-        graph.value(weight.constant).name, weight.layer->label(), weight.through->label()));
+  const bool any = !weights.empty();
+  const std::vector<std::string> hidden = leave_hidden(options, graph, weights);
+  if (any && weights.empty())
+    fail_input("{}: {}; --structure weight with --importance magnitude or taylor prunes all", options.model,
+               hidden.back());
+  for (const std::string& text : hidden) context.warn(text);
   warn_of_remainders(parse_pattern(options.structure), weights, graph, context);
   return weights;
 }

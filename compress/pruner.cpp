@@ -56,7 +56,8 @@ Pruner::Pruner(const Graph& graph, const Parameters& parameters, const Optimizer
     : config_(std::move(config)) {
   const c10::AutoGradMode no_grad(false);
   for (const Parameter& parameter : parameters.all()) {
-    if (parameter.role != Role::weight || !selected(parameter.name)) continue;
+    const bool weight_role = parameter.role == Role::weight || parameter.role == Role::moved_weight;
+    if (!weight_role || !selected(parameter.name)) continue;
     const at::Tensor weight = parameter.tensor.detach();
     if (!at::isfinite(weight).all().item<bool>())
       fail_input("weight '{}': holds NaN or infinity; repair the model or leave it out with --exclude", parameter.name);

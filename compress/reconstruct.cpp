@@ -43,10 +43,8 @@ std::vector<Stage> stages_of(const Graph& graph, const Parameters& parameters,
       if (input == no_value || !masks.contains(graph.value(input).name) || !seen.insert(input).second) continue;
       const std::string& name = graph.value(input).name;
       Layer layer{name, parameters.tensor(input), masks.at(name), *graph.value(input).shape, weight_uses(graph, input)};
-      for (const WeightUse& use : layer.uses)
-        if (use.data == no_value || graph.value(use.data).constant)
-          fail_input("weight '{}': {} has no input that can be watched; leave it out with --exclude", name,
-                     use.node->label());
+      if (!has_visible_inputs(graph, input))
+        fail_input("weight '{}': what it multiplies is not to be seen; leave it out with --exclude", name);
       const ValueId data = layer.uses.front().data;
       const auto stage = std::find_if(stages.begin(), stages.end(), [&](const Stage& s) { return s.data == data; });
       if (stage != stages.end()) stage->layers.push_back(std::move(layer));

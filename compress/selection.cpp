@@ -54,9 +54,10 @@ std::set<std::string> select(const Graph& graph, const std::vector<std::string>&
 }  // namespace
 
 std::set<std::string> select_weights(const Graph& graph, const std::vector<std::string>& include,
-                                     const std::vector<std::string>& exclude) {
+                                     const std::vector<std::string>& exclude, bool moved) {
   const auto roles = roles_of(graph);
-  return select(graph, include, exclude, [&](size_t i) { return roles[i] == Role::weight; });
+  return select(graph, include, exclude,
+                [&](size_t i) { return roles[i] == Role::weight || (moved && roles[i] == Role::moved_weight); });
 }
 
 std::set<std::string> select_tensors(const Graph& graph, const std::vector<std::string>& include,

@@ -1,5 +1,7 @@
 #include "compress/weight_layout.hpp"
 
+#include <algorithm>
+
 #include "src/core/error.hpp"
 #include "src/graph/subgraph.hpp"
 
@@ -49,6 +51,17 @@ std::vector<WeightUse> weight_uses(const Graph& graph, ValueId weight) {
       if (data != not_a_weight) uses.push_back({&node, i, data});
     }
   return uses;
+}
+
+bool has_visible_inputs(const Graph& graph, ValueId weight) {
+  bool captured = false;
+  for (const Node& node : graph.nodes)
+    for (size_t i = node.inputs.size() - node.captured; i < node.inputs.size(); ++i)
+      captured = captured || node.inputs[i] == weight;
+  const std::vector<WeightUse> uses = weight_uses(graph, weight);
+  return !captured && !uses.empty() && std::ranges::all_of(uses, [&](const WeightUse& use) {
+    return use.data != no_value && !graph.value(use.data).constant;
+  });
 }
 
 WeightLayout weight_layout(const WeightUse& use, const Shape& shape) {

@@ -34,6 +34,10 @@ struct WeightUse {
 // Every node that multiplies something by the weight, in the graph's order.
 std::vector<WeightUse> weight_uses(const Graph& graph, ValueId weight);
 
+// Whether what the weight multiplies can be watched while the graph runs: every use has an input that is computed, and
+// none is in a subgraph (of If, Loop, Scan).
+bool has_visible_inputs(const Graph& graph, ValueId weight);
+
 // The layout for one use. `shape` is the weight's, of rank 2 or more.
 WeightLayout weight_layout(const WeightUse& use, const Shape& shape);
 

@@ -45,7 +45,7 @@ void initialize_kaiming(const Graph& graph, const Parameters& parameters, uint64
   const auto ones = scales(graph);
   for (const Parameter& parameter : parameters.all()) {
     if (parameter.value == no_value) continue;
-    if (parameter.role != Role::weight) {
+    if (parameter.role != Role::weight && parameter.role != Role::moved_weight) {
       parameter.tensor.fill_(ones.contains(parameter.value) ? 1 : 0);
       continue;
     }

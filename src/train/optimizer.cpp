@@ -13,9 +13,21 @@ namespace pare {
 Optimizer::Optimizer(const Parameters& parameters, OptimizerConfig config) : config_(std::move(config)), groups_(3) {
   groups_[0].weight_decay = config_.weight_decay;
   groups_[2].logarithmic = true;
-  for (const Parameter& parameter : parameters.all())
-    if (parameter.role == Role::weight || parameter.role == Role::offset || parameter.role == Role::step)
-      add(groups_[parameter.role == Role::weight ? 0 : parameter.role == Role::offset ? 1 : 2], parameter);
+  for (const Parameter& parameter : parameters.all()) switch (parameter.role) {
+      case Role::weight:
+      case Role::moved_weight:
+        add(groups_[0], parameter);
+        break;
+      case Role::offset:
+        add(groups_[1], parameter);
+        break;
+      case Role::step:
+        add(groups_[2], parameter);
+        break;
+      case Role::none:
+      case Role::statistics:
+        break;
+    }
 }
 
 void Optimizer::add(Group& group, const Parameter& parameter) {

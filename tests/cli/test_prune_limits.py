@@ -3,6 +3,7 @@ import json
 import os
 import pathlib
 import subprocess
+import sysconfig
 import tempfile
 import unittest
 
@@ -125,6 +126,46 @@ class PruneLimits(unittest.TestCase):
         self.assertIn("weight 'a': its sums of 9 do not divide by 4", self.prune("--structure", "2:4", "--mask-only", "--importance", "magnitude"))
         for kernel in numpy_helper.to_array(next(t for t in onnx.load(self.out).graph.initializer if t.name == "a")).reshape(8, 9):
             self.assertEqual([int(numpy.count_nonzero(kernel[i:i + 4])) for i in (0, 4, 8)], [2, 2, 1])
+
+    def zeros(self, path=None):
+        """The share of zeros of every matrix of 500 elements or more, those of branches too."""
+        def walk(graph):
+            shares = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+            for node in graph.node:
+                for attribute in node.attribute:
+                    if attribute.type == onnx.AttributeProto.GRAPH:
+                        shares |= walk(attribute.g)
+                    elif node.op_type == "Constant" and attribute.type == onnx.AttributeProto.TENSOR:
+                        shares[node.output[0]] = numpy_helper.to_array(attribute.t)
+            return shares
+        arrays = walk(onnx.load(path or self.out).graph)
+        return {name: float((array == 0).mean()) for name, array in arrays.items() if array.size >= 500 and array.ndim > 1}
+
+    def test_weights_that_nodes_rearrange_are_pruned_one_by_one_or_named(self):
+        nodes = [conv("x", "a", "c"), helper.make_node("Flatten", ["c"], ["flat"]), helper.make_node("Transpose", ["turned"], ["t"]),
+                 helper.make_node("MatMul", ["flat", "t"], ["y"])]
+        self.save(nodes, weights(a=(56, 1, 3, 3), turned=(10, 56 * 64)))
+        self.assertEqual(self.prune("--sparsity", "0.5", "--scope", "layer", "--importance", "magnitude"), "")
+        self.assertEqual(self.zeros(), {"a": 0.5, "turned": 0.5})
+        told = self.prune("--structure", "2:4", "--importance", "magnitude")
+        self.assertIn("weight 'turned': reaches its layer only through nodes that rearrange it", told)
+        self.assertEqual(self.zeros()["turned"], 0)
+
+    def test_a_model_whose_layers_are_in_branches(self):
+        voice = pathlib.Path(sysconfig.get_path("purelib")) / "silero_vad/data/silero_vad.onnx"
+        (self.folder / "model.onnx").write_bytes(voice.read_bytes())
+        data = self.folder / "voice.npz"
+        numpy.savez(data, input=numpy.random.default_rng(3).standard_normal((8, 576)).astype(numpy.float32),
+                    state=numpy.zeros((8, 2, 1, 128), numpy.float32), sr=numpy.full(8, 16000))
+        samples = ["--data", data, "--batch", "1"]
+        self.prune("--sparsity", "0.5", "--scope", "layer", "--importance", "magnitude")
+        self.assertTrue(all(0.49 < share < 0.52 for share in self.zeros().values()), self.zeros())
+        self.prune("--structure", "2:4", "--importance", "magnitude")
+        self.assertEqual({round(share, 1) for name, share in self.zeros().items() if "rnn" not in name}, {0.5})
+        # One output is a single number, no logits: its gradient is not that of a softmax, which is zero.
+        self.prune("--sparsity", "0.5", "--importance", "taylor", *samples)
+        for importance in ("wanda", "sparsegpt"):
+            self.assertIn("is inside of a node", self.prune("--sparsity", "0.5", "--importance", importance, *samples, code=3))
 
     def test_the_plan_of_a_target_out_of_reach_says_so(self):
         self.save([conv("x", "a", "c"), relu("c", "r"), *classifier("r")], weights(a=(8, 1, 3, 3), dense=(10, 8)))
