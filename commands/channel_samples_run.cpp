@@ -66,6 +66,17 @@ InputShapes ChannelSamples::shapes() const {
   return shapes;
 }
 
+void ChannelSamples::blame_assumed_sizes(const Error& error) const {
+  if (samples_ != nullptr || error.code() != ExitCode::bad_input) return;
+  for (const Port& port : graph_.inputs) {
+    const std::string& name = graph_.value(port.value).name;
+    const bool open = std::any_of(port.dims.begin(), port.dims.end(), [](const Dim& dim) { return dim.size < 0; });
+    if (open && !given_.contains(name))
+      fail_input("{}; the sizes that input '{}' leaves open were taken as {}: --shape or --data gives them",
+                 error.what(), name, AssumedSizes().other);
+  }
+}
+
 std::vector<at::Tensor> ChannelSamples::inputs(const Graph& sized) const {
   if (samples_ != nullptr) return first_inputs();
   return random_inputs(sized, static_cast<uint64_t>(options_.compute.seed));

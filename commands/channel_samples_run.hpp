@@ -4,6 +4,7 @@
 #include "commands/engine_run.hpp"
 #include "commands/prune.hpp"
 #include "compress/channel_scores.hpp"
+#include "src/core/error.hpp"
 #include "src/graph/input_shapes.hpp"
 
 namespace pare {
@@ -31,7 +32,20 @@ class ChannelSamples {
   // `original`); without labels, how near they are to those of `original`. Nothing without data.
   void compare(const Graph& original, const Graph& written, Json& metrics) const;
 
+  // What work() returns, which runs the model on inputs(). Where their sizes were assumed and do not fit, the error
+  // (exit 3) says how to give them.
+  template <class Work>
+  auto checked(Work&& work) const {
+    try {
+      return work();
+    } catch (const Error& error) {
+      blame_assumed_sizes(error);
+      throw;
+    }
+  }
+
  private:
+  void blame_assumed_sizes(const Error& error) const;
   std::vector<at::Tensor> first_inputs() const;
 
   const PruneOptions& options_;

@@ -190,7 +190,7 @@ ExitCode prune_blocks(const PruneOptions& options, LoadedModel loaded, at::Devic
   std::optional<LatencyMeter> meter;
   if (options.channels.keep_latency > 0) meter.emplace(loaded, samples.inputs(sized), options.compute.threads, device);
   const BlockTarget target = target_of(options, graph, found.blocks, selected, samples, meter ? &*meter : nullptr);
-  const BlockScorer scorer(samples, graph, sized, device);
+  const BlockScorer scorer = samples.checked([&] { return BlockScorer(samples, graph, sized, device); });
   Removal removal;
   if (const Json kept = kept_choice(options, "removed", found.blocks.size()); kept.is_object()) {
     removal.removed = kept.at("removed").get<BlockSet>();
@@ -216,8 +216,9 @@ ExitCode prune_blocks(const PruneOptions& options, LoadedModel loaded, at::Devic
     context.print(blocks_text(sized, found.blocks, removal.removed, removal.scores));
     return ExitCode::ok;
   }
-  const ShrinkProof proof =
-      proved_shrink(with_zeroed_blocks(graph, found.blocks, removal.removed), shrunk, samples.inputs(sized));
+  const ShrinkProof proof = samples.checked([&] {
+    return proved_shrink(with_zeroed_blocks(graph, found.blocks, removal.removed), shrunk, samples.inputs(sized));
+  });
   Model result = loaded.model;
   result.onnx = with_graph(loaded.model.onnx, shrunk);
   const ShrunkResult smaller{std::move(result), sized, after, proof};

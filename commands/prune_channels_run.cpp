@@ -202,7 +202,8 @@ ExitCode prune_channels(const PruneOptions& options, LoadedModel loaded, at::Dev
     return ExitCode::ok;
   }
   const Graph masked = mask_channels(graph, groups, choice.removed);
-  const ShrinkProof proof = proved_shrink(masked, shrunk, samples.inputs(groups.sized));
+  const ShrinkProof proof =
+      samples.checked([&] { return proved_shrink(masked, shrunk, samples.inputs(groups.sized)); });
   Model result = options.mask_only ? masked_model(loaded.model, graph, masked) : loaded.model;
   if (!options.mask_only) result.onnx = with_graph(loaded.model.onnx, shrunk);
   const Graph& sized = options.mask_only ? groups.sized : with_sizes(shrunk, samples.shapes());

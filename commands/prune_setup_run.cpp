@@ -47,16 +47,23 @@ std::vector<std::string> leave_hidden(const PruneOptions& options, const Graph& 
   const bool by_inputs = find_importance(options.importance).source == ScoreSource::activations;
   const bool by_rows = parse_pattern(options.structure).kind != Pattern::Kind::weight;
   const std::string method = by_inputs ? "--importance " + options.importance : "--structure " + options.structure;
-  std::vector<std::string> rearranged, inside, computed;
+  std::vector<std::string> rearranged, no_product, inside, computed;
   for (const IndirectWeight& weight : indirect_weights(graph)) {
     const std::string& name = graph.value(weight.constant).name;
     if (!weight.moved) computed.push_back(name);
     else if ((by_inputs || by_rows) && weights.erase(name) > 0) rearranged.push_back(name);
   }
+  const bool products = options.importance == "sparsegpt";  // it takes only these
   if (by_inputs)
     std::erase_if(weights, [&](const std::string& name) {
-      if (has_visible_inputs(graph, graph.find(name))) return false;
-      inside.push_back(name);
+      const ValueId id = graph.find(name);
+      const std::vector<WeightUse> uses = weight_uses(graph, id);
+      const bool other = std::any_of(uses.begin(), uses.end(), [](const WeightUse& use) {
+        return use.node->op != "Conv" && use.node->op != "Gemm" && use.node->op != "MatMul";
+      });
+      if (products && other) no_product.push_back(name);
+      else if (!has_visible_inputs(graph, id)) inside.push_back(name);
+      else return false;
       return true;
     });
   std::vector<std::string> told;
@@ -65,6 +72,8 @@ std::vector<std::string> leave_hidden(const PruneOptions& options, const Graph& 
   if (!rearranged.empty())
     told.push_back(kept_text(
         rearranged, "reaches its layer only through nodes that rearrange it, so that " + method + " finds no rows"));
+  if (!no_product.empty())
+    told.push_back(kept_text(no_product, "its layer is no plain product, and " + method + " solves these alone"));
   if (!inside.empty())
     told.push_back(kept_text(inside, "what it multiplies is inside of a node, where " + method + " does not look"));
   return told;

@@ -16,6 +16,7 @@
 #include <ATen/ops/cos.h>
 #include <ATen/ops/cosh.h>
 #include <ATen/ops/elu.h>
+#include <ATen/ops/eq.h>
 #include <ATen/ops/erf.h>
 #include <ATen/ops/exp.h>
 #include <ATen/ops/floor.h>
@@ -115,7 +116,12 @@ Step exp(const Site&) {
   return unary([](const at::Tensor& x) { return at::exp(x); });
 }
 Step sqrt(const Site&) {
-  return unary([](const at::Tensor& x) { return at::sqrt(x); });
+  // Its gradient at 0 is taken as 0, not infinity, of which a sum of squares below makes NaN: 0 is a subgradient of
+  // their composition, and fake quantization makes exact zeros of small values.
+  return unary([](const at::Tensor& x) {
+    const bool learns = c10::GradMode::is_enabled() && x.requires_grad();
+    return at::sqrt(learns ? at::where(x.eq(0), 0, x) : x);
+  });
 }
 Step neg(const Site&) {
   return unary([](const at::Tensor& x) { return at::neg(x); });

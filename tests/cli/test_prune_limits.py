@@ -151,6 +151,33 @@ class PruneLimits(unittest.TestCase):
         self.assertIn("weight 'turned': reaches its layer only through nodes that rearrange it", told)
         self.assertEqual(self.zeros()["turned"], 0)
 
+    def test_sizes_that_were_assumed_and_do_not_fit_are_named(self):
+        wide = helper.make_node("Conv", ["x", "wide"], ["c"], name="wide.conv", kernel_shape=[1, 100])
+        self.save([wide, *classifier("c")], weights(wide=(8, 1, 1, 100), dense=(10, 8)))
+        model = onnx.load(self.folder / "model.onnx")
+        for axis in (2, 3):
+            model.graph.input[0].type.tensor_type.shape.dim[axis].dim_param = "side"
+        onnx.save(model, self.folder / "model.onnx")
+        options = [*CHANNELS, "--importance", "magnitude", "--sparsity", "0.5"]
+        told = self.prune(*options, code=3)
+        self.assertIn("input 'x' leaves open were taken as 64", told)
+        self.assertIn("--shape", told)
+        self.prune(*options, "--shape", "x=1x1x100x100")
+
+    def test_layers_that_are_no_plain_products_are_left_by_sparsegpt(self):
+        random = numpy.random.default_rng(4)
+        tensors = {"w": random.standard_normal((1, 64, 8)), "r": random.standard_normal((1, 64, 16)), "dense": random.standard_normal((16, 10))}
+        nodes = [helper.make_node("Squeeze", ["x", "one"], ["rows"]), helper.make_node("Transpose", ["rows"], ["steps"], perm=[1, 0, 2]),
+                 helper.make_node("LSTM", ["steps", "w", "r"], ["", "h"], hidden_size=16), helper.make_node("Squeeze", ["h", "zero"], ["last"]),
+                 helper.make_node("MatMul", ["last", "dense"], ["y"])]
+        tensors = {name: array.astype(numpy.float32) for name, array in tensors.items()}
+        self.save(nodes, tensors | {"one": numpy.int64([1]), "zero": numpy.int64([0])})
+        numpy.savez(self.folder / "x.npz", x=random.standard_normal((16, 1, 8, 8)).astype(numpy.float32))
+        told = self.prune("--sparsity", "0.5", "--importance", "sparsegpt", "--data", self.folder / "x.npz")
+        self.assertIn("weight 'r' and 1 more: its layer is no plain product", told)
+        zeros = {tensor.name: float((numpy_helper.to_array(tensor) == 0).mean()) for tensor in onnx.load(self.out).graph.initializer}
+        self.assertEqual((zeros["w"], zeros["r"], zeros["dense"]), (0, 0, 0.5))
+
     def test_a_model_whose_layers_are_in_branches(self):
         voice = pathlib.Path(sysconfig.get_path("purelib")) / "silero_vad/data/silero_vad.onnx"
         (self.folder / "model.onnx").write_bytes(voice.read_bytes())

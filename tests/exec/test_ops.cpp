@@ -1,3 +1,5 @@
+#include <algorithm>
+#include <array>
 #include <random>
 #include <set>
 
@@ -113,4 +115,21 @@ TEST_CASE("gradients: every differentiable operator equals central differences i
     CAPTURE(full_name(row.domain, row.op));
     CHECK(gradient_error(row) <= 1e-6);
   }
+}
+
+TEST_CASE("gradients: the size of a vector of zeros has none, and no NaN") {
+  GraphBuilder b;
+  const ValueId x = b.input("x", {3}, DType::float64);
+  const ValueId two = b.constant("two", Tensor::of<double>(DType::float64, {}, {2}));
+  const Graph graph = b.finish(b.node("Sqrt", {b.node("Pow", {x, two})}));
+  const Executor executor(graph);
+  const Parameters parameters(graph, at::kCPU, Training::on);
+  at::Tensor input = at::empty({3}, at::TensorOptions().dtype(at::kDouble));
+  std::ranges::copy(std::array{0.0, 2.0, -3.0}, input.mutable_data_ptr<double>());
+  input.requires_grad_(true);
+  at::sum(executor.run(parameters, std::vector{input}, false).at(0)).backward();
+  const auto* gradient = input.grad().const_data_ptr<double>();
+  CHECK(gradient[0] == 0);
+  CHECK(gradient[1] == doctest::Approx(1));
+  CHECK(gradient[2] == doctest::Approx(-1));
 }
