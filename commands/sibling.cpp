@@ -100,7 +100,13 @@ void exec_sibling(Sibling sibling, const std::string& device, char** argv) {
   const std::string path = find_sibling(name);
   if (path.empty())
     fail_run("{}: not found under libexec/pare beside pare; run scripts/setup.sh, or install pare again", name);
-  if (sibling == Sibling::engine) ::setenv("LD_LIBRARY_PATH", find_torch().library_path().c_str(), 1);
+  if (sibling == Sibling::engine) {
+    ::setenv("LD_LIBRARY_PATH", find_torch().library_path().c_str(), 1);
+    // Threads that wait for others spin a third as long as GNU's OpenMP has them: beside other programs, as on CI
+    // machines, they otherwise take the time of those that they wait for (halves it for small steps there, no
+    // difference on an idle machine).
+    if (environment("OMP_WAIT_POLICY").empty()) ::setenv("GOMP_SPINCOUNT", "100000", 0);
+  }
   ::execv(path.c_str(), argv);
   fail_run("{}: cannot be executed ({})", path, std::strerror(errno));
 }
