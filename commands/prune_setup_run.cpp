@@ -22,22 +22,26 @@ std::string scope_of(const PruneOptions& options) {
   return find_importance(options.importance).source == ScoreSource::activations ? "layer" : "global";
 }
 
+std::string and_more(const std::vector<std::string>& names) {
+  return names.size() > 1 ? fmt::format(" and {} more", names.size() - 1) : "";
+}
+
 void warn_of_remainders(const Pattern& pattern, const std::set<std::string>& weights, const Graph& graph,
                         RunContext& context) {
   if (pattern.kind != Pattern::Kind::n_of_m) return;
-  for (const std::string& name : weights) {
-    const int64_t length = weight_layout(graph, graph.find(name)).view.length;
-    if (length % pattern.m != 0)
-      context.warn(
-          fmt::format("weight '{}': its sums of {} do not divide by {}; the last group of each has {} and "
-                      "keeps at most {}",
-                      name, length, pattern.m, length % pattern.m, pattern.n));
-  }
+  const auto length_of = [&](const std::string& name) { return weight_layout(graph, graph.find(name)).view.length; };
+  std::vector<std::string> uneven;
+  for (const std::string& name : weights)
+    if (length_of(name) % pattern.m != 0) uneven.push_back(name);
+  if (uneven.empty()) return;
+  const int64_t length = length_of(uneven.front());
+  context.warn(fmt::format(
+      "weight '{}'{}: its sums of {} do not divide by {}; the last group of each has {} and keeps at most {}",
+      uneven.front(), and_more(uneven), length, pattern.m, length % pattern.m, pattern.n));
 }
 
-std::string kept_text(const std::vector<std::string>& names, const std::string& reason) {
-  const std::string more = names.size() > 1 ? fmt::format(" and {} more", names.size() - 1) : "";
-  return fmt::format("weight '{}'{}: {}; {} as before", names.front(), more, reason,
+std::string kept_text(const std::vector<std::string>& names, std::string_view reason) {
+  return fmt::format("weight '{}'{}: {}; {} as before", names.front(), and_more(names), reason,
                      names.size() > 1 ? "they stay" : "it stays");
 }
 
@@ -46,7 +50,8 @@ std::string kept_text(const std::vector<std::string>& names, const std::string& 
 std::vector<std::string> leave_hidden(const PruneOptions& options, const Graph& graph, std::set<std::string>& weights) {
   const bool by_inputs = find_importance(options.importance).source == ScoreSource::activations;
   const bool by_rows = parse_pattern(options.structure).kind != Pattern::Kind::weight;
-  const std::string method = by_inputs ? "--importance " + options.importance : "--structure " + options.structure;
+  const std::string method =
+      by_inputs ? fmt::format("--importance {}", options.importance) : fmt::format("--structure {}", options.structure);
   std::vector<std::string> rearranged, no_product, inside, computed;
   for (const IndirectWeight& weight : indirect_weights(graph)) {
     const std::string& name = graph.value(weight.constant).name;
@@ -66,16 +71,15 @@ std::vector<std::string> leave_hidden(const PruneOptions& options, const Graph& 
       else return false;
       return true;
     });
+  const std::pair<const std::vector<std::string>&, std::string> reasons[] = {
+      {computed, "reaches its layer only as what other nodes compute of it"},
+      {rearranged,
+       fmt::format("reaches its layer only through nodes that rearrange it, so that {} finds no rows", method)},
+      {no_product, fmt::format("its layer is no plain product, and {} solves these alone", method)},
+      {inside, fmt::format("what it multiplies is inside of a node, where {} does not look", method)}};
   std::vector<std::string> told;
-  if (!computed.empty())
-    told.push_back(kept_text(computed, "reaches its layer only as what other nodes compute of it"));
-  if (!rearranged.empty())
-    told.push_back(kept_text(
-        rearranged, "reaches its layer only through nodes that rearrange it, so that " + method + " finds no rows"));
-  if (!no_product.empty())
-    told.push_back(kept_text(no_product, "its layer is no plain product, and " + method + " solves these alone"));
-  if (!inside.empty())
-    told.push_back(kept_text(inside, "what it multiplies is inside of a node, where " + method + " does not look"));
+  for (const auto& [names, reason] : reasons)
+    if (!names.empty()) told.push_back(kept_text(names, reason));
   return told;
 }
 
@@ -220,11 +224,11 @@ Json prune_lineage(const PruneOptions& options) {
 
 ExitCode report_pruned(const PruneOptions& options, const Graph& graph, const std::map<std::string, Tensor>& tensors,
                        const Pruner& pruner, const char* compared_with, RunContext& context) {
-  for (const std::string& name : pruner.emptied())
+  if (const std::vector<std::string> empty = pruner.emptied(); !empty.empty())
     context.warn(
-        fmt::format("weight '{}': is zero altogether, so its layer's output does not depend on its input; "
-                    "--scope layer keeps a share of every weight",
-                    name));
+        fmt::format("weight '{}'{}: is zero altogether, so its layer's output does not depend on its input; --scope "
+                    "layer keeps a share of every weight",
+                    empty.front(), and_more(empty)));
   Json& result = context.report.result;
   const auto [dense, sparse] = stored_bytes(graph, tensors);
   result["dense_bytes"] = dense;
