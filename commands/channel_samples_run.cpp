@@ -70,7 +70,9 @@ void ChannelSamples::blame_assumed_sizes(const Error& error) const {
   if (samples_ != nullptr || error.code() != ExitCode::bad_input) return;
   for (const Port& port : graph_.inputs) {
     const std::string& name = graph_.value(port.value).name;
-    const bool open = std::any_of(port.dims.begin(), port.dims.end(), [](const Dim& dim) { return dim.size < 0; });
+    // The first is the batch's, whose size of 1 fits.
+    const bool open = port.dims.size() > 1 &&
+                      std::any_of(port.dims.begin() + 1, port.dims.end(), [](const Dim& dim) { return dim.size < 0; });
     if (open && !given_.contains(name))
       fail_input("{}; the sizes that input '{}' leaves open were taken as {}: --shape or --data gives them",
                  error.what(), name, AssumedSizes().other);

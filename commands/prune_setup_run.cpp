@@ -55,8 +55,9 @@ std::vector<std::string> leave_hidden(const PruneOptions& options, const Graph& 
   std::vector<std::string> rearranged, no_product, inside, computed;
   for (const IndirectWeight& weight : indirect_weights(graph)) {
     const std::string& name = graph.value(weight.constant).name;
-    if (!weight.moved) computed.push_back(name);
-    else if ((by_inputs || by_rows) && weights.erase(name) > 0) rearranged.push_back(name);
+    if (weight.moved && (by_inputs || by_rows) && weights.erase(name) > 0) rearranged.push_back(name);
+    // Nobody who names weights to prune has asked about others.
+    if (!weight.moved && options.include.empty()) computed.push_back(name);
   }
   const bool products = options.importance == "sparsegpt";  // it takes only these
   if (by_inputs)

@@ -100,8 +100,8 @@ class IndirectScan {
   std::vector<IndirectWeight> found_;
 };
 
-// Calls visit(body, outer) for each subgraph as seen from the graph; outer(i) is the graph's value that input i of the
-// body captures, or no_value.
+// Calls visit(body, outer) for each subgraph as seen from the graph; `outer` has the graph's value for each captured
+// input of the body.
 template <class Visit>
 void for_each_body(const Graph& graph, Visit visit) {
   for (const Node& node : graph.nodes) {

@@ -13,7 +13,8 @@ namespace pare {
 Optimizer::Optimizer(const Parameters& parameters, OptimizerConfig config) : config_(std::move(config)), groups_(3) {
   groups_[0].weight_decay = config_.weight_decay;
   groups_[2].logarithmic = true;
-  for (const Parameter& parameter : parameters.all()) switch (parameter.role) {
+  for (const Parameter& parameter : parameters.all()) {
+    switch (parameter.role) {
       case Role::weight:
       case Role::moved_weight:
         add(groups_[0], parameter);
@@ -28,6 +29,7 @@ Optimizer::Optimizer(const Parameters& parameters, OptimizerConfig config) : con
       case Role::statistics:
         break;
     }
+  }
 }
 
 void Optimizer::add(Group& group, const Parameter& parameter) {

@@ -127,7 +127,7 @@ class PruneLimits(unittest.TestCase):
         for kernel in numpy_helper.to_array(next(t for t in onnx.load(self.out).graph.initializer if t.name == "a")).reshape(8, 9):
             self.assertEqual([int(numpy.count_nonzero(kernel[i:i + 4])) for i in (0, 4, 8)], [2, 2, 1])
 
-    def zeros(self, path=None):
+    def zeros(self):
         """The share of zeros of every matrix of 500 elements or more, those of branches too."""
         def walk(graph):
             shares = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
@@ -138,7 +138,7 @@ class PruneLimits(unittest.TestCase):
                     elif node.op_type == "Constant" and attribute.type == onnx.AttributeProto.TENSOR:
                         shares[node.output[0]] = numpy_helper.to_array(attribute.t)
             return shares
-        arrays = walk(onnx.load(path or self.out).graph)
+        arrays = walk(onnx.load(self.out).graph)
         return {name: float((array == 0).mean()) for name, array in arrays.items() if array.size >= 500 and array.ndim > 1}
 
     def test_weights_that_nodes_rearrange_are_pruned_one_by_one_or_named(self):
@@ -163,6 +163,12 @@ class PruneLimits(unittest.TestCase):
         self.assertIn("input 'x' leaves open were taken as 64", told)
         self.assertIn("--shape", told)
         self.prune(*options, "--shape", "x=1x1x100x100")
+        # An error of a model that leaves only its batch open has another cause.
+        self.save([conv("x", "a", "c"), helper.make_node("Add", ["c", "x"], ["sum"], name="sum"), helper.make_node("Log", ["sum"], ["l"]),
+                   *classifier("l")], weights(a=(1, 1, 3, 3), dense=(10, 1)))
+        told = self.prune("--structure", "residual", "--sparsity", "0.5", "--importance", "magnitude", code=3)
+        self.assertIn("inf or NaN", told)
+        self.assertNotIn("leaves open", told)
 
     def test_layers_that_are_no_plain_products_are_left_by_sparsegpt(self):
         random = numpy.random.default_rng(4)
